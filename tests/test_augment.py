@@ -1,0 +1,80 @@
+"""Augmentation does what it says, measured on the signal."""
+
+import numpy as np
+import pytest
+import torch
+
+from streamcell.train.data.augment import (
+    Samples,
+    SpecAugment,
+    add_noise,
+    change_recording,
+    change_speed,
+    coloured_noise,
+    level,
+    limit_band,
+)
+from streamcell.train.recipe import AugmentRecipe
+
+
+def tone(hz: float, seconds: float = 1.0) -> Samples:
+    return (0.3 * np.sin(2 * np.pi * hz * np.arange(int(16000 * seconds)) / 16000)).astype(np.float32)
+
+
+def peak_hz(samples: Samples) -> float:
+    return float(np.argmax(np.abs(np.fft.rfft(samples * np.hanning(len(samples))))) * 16000 / len(samples))
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.0, 1.1])
+def test_speed_changes_length_and_pitch(factor: float) -> None:
+    changed = change_speed(tone(1000), factor)
+    assert abs(len(changed) - 16000 / factor) <= 1
+    assert abs(peak_hz(changed) - 1000 * factor) < 3
+
+
+@pytest.mark.parametrize("snr", [0.0, 10.0, 30.0])
+def test_noise_has_the_ratio_asked_for(snr: float) -> None:
+    rng = np.random.default_rng(3)
+    speech = tone(440)
+    noisy = add_noise(speech, coloured_noise(5000, rng), snr, rng)
+    assert abs(20 * np.log10(level(speech) / level(noisy - speech)) - snr) < 0.01
+
+
+def test_band_keeps_what_is_inside_and_removes_the_rest() -> None:
+    limited = limit_band(tone(1000) + tone(6000), 300, 3400, 16000)
+    np.testing.assert_allclose(limited[1000:-1000], tone(1000)[1000:-1000], atol=5e-3)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_changed_recording_is_finite_in_range_and_at_the_level_asked_for(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    recipe = AugmentRecipe(level_dbfs=(-30.0, -25.0))
+    changed, factor = change_recording(tone(700, 0.8), [tone(3000, 0.1)], recipe, 16000, rng)
+    assert changed.dtype == np.float32
+    assert 0.9 <= factor <= 1.1
+    assert abs(len(changed) - 12800 / factor) <= 1
+    assert np.abs(changed).max() <= 1
+    assert -31 < 20 * np.log10(level(changed)) < -24.5
+
+
+def test_silence_and_single_samples_survive() -> None:
+    rng = np.random.default_rng(1)
+    for length in (1, 2, 100):
+        for _ in range(20):
+            changed, _ = change_recording(np.zeros(length, np.float32), [], AugmentRecipe(), 16000, rng)
+            assert np.isfinite(changed).all()
+
+
+def test_masks_hide_stretches_and_nothing_else() -> None:
+    masks = SpecAugment(
+        AugmentRecipe(time_masks=2, time_mask_frames=10, mel_masks=1, mel_mask_bins=5), torch.Generator().manual_seed(1)
+    )
+    features = torch.ones(200, 100, 40)
+    masked = masks(features)
+    hidden = masked == 0
+    rows, columns = hidden.all(dim=2), hidden.all(dim=1)
+    assert torch.equal(hidden, rows.unsqueeze(2) | columns.unsqueeze(1))
+    assert rows.sum(dim=1).max() <= 20
+    assert columns.sum(dim=1).max() <= 5
+    assert 0.05 < hidden.float().mean() < 0.25
+    assert torch.equal(features, torch.ones(200, 100, 40))

@@ -1,0 +1,86 @@
+"""Checkpoints: written whole or not at all, read without pickle's code execution (`weights_only`)."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from streamcell.runtime.errors import StreamcellError
+from streamcell.train.models import PhonemeNet
+from streamcell.train.recipe import LABELS, Recipe, parse_recipe
+
+FORMAT = 1
+
+
+class CheckpointError(StreamcellError):
+    """A checkpoint is absent, unreadable, or of another recipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best network of a run: averaged weights, evaluation mode, with the recipe and figures that belong to it."""
+
+    network: PhonemeNet
+    recipe: Recipe
+    labels: tuple[str, ...]
+    figures: dict[str, Any]
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` to `path` so that a crash leaves the old file or the new one, never half of one."""
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        torch.save({"format": FORMAT, **content}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return what `save` wrote.
+
+    Raises:
+        CheckpointError: no such file, damaged, or of a format that this version does not know.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"expected a checkpoint at {path}, found none; "
+            f"train first: streamcell train RECIPE.toml --data DIR --out {path.parent}"
+        )
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"cannot read the checkpoint {path}: {str(error).splitlines()[0] if str(error) else error!r}"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"expected {path} to be a streamcell checkpoint of format {FORMAT}")
+    return content
+
+
+def save_best(path: Path, weights: dict[str, torch.Tensor], recipe_text: str, figures: dict[str, Any]) -> None:
+    """Write what export needs: averaged weights, recipe text, labels, figures."""
+    save(path, {"weights": weights, "recipe": recipe_text, "labels": list(LABELS), "figures": figures})
+
+
+def load_best(run: Path) -> Best:
+    """Return the best network of the run folder `run`, ready to export.
+
+    Raises:
+        CheckpointError: no run there, or its `best.pt` is damaged or does not fit its own recipe.
+    """
+    if not run.is_dir():
+        raise CheckpointError(f"expected a run folder at {run}, found none")
+    content = load(run / "best.pt")
+    try:
+        recipe = parse_recipe(content["recipe"])
+        network = recipe.network()
+        network.load_state_dict(content["weights"])
+        return Best(network.eval(), recipe, tuple(content["labels"]), dict(content["figures"]))
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{run / 'best.pt'} does not fit its own recipe: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,59 @@
+"""`streamcell train`: a recipe and data in, a run folder out."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+
+from streamcell.runtime.errors import MissingExtraError
+
+HELP = "train a network from a recipe"
+DESCRIPTION = "Train a recurrent network from a recipe (TOML): checkpoints, validation, curves, TensorBoard logs."
+EPILOG = """examples:
+  streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes
+  streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes --resume
+  tensorboard --logdir runs/phonemes/tensorboard
+
+The run folder then holds best.pt (for `streamcell export`), checkpoint.pt (for --resume), curves.png, confusions.png,
+log.jsonl and validation.json.
+Ctrl-C saves a checkpoint first; --resume takes the same updates as if nothing had happened."""
+
+NEEDS = ("torch", "soundfile", "soxr", "msgspec", "rapidfuzz", "matplotlib", "rich", "tensorboard")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="what to train, from what, how")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="folder that the recipe's corpora are in"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder, made if it is not there")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the run in RUN exactly where its last checkpoint is"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="threads for the network (default: torch's choice)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; return the exit code."""
+    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(", ".join(missing), "train", "to train")
+    import torch
+
+    from streamcell.train.recipe import read_recipe
+    from streamcell.train.session import Session
+
+    recipe, text = read_recipe(args.recipe)
+    if args.threads > 0:
+        torch.set_num_threads(args.threads)
+    best = Session(recipe, text, args.data, args.out, resume=args.resume).run()
+    print(
+        f"best validation phone error rate {100 * best:.2f}%; export it: streamcell export {args.out} --out model.onnx",
+        file=sys.stderr,
+    )
+    return 0

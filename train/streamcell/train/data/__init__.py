@@ -1,0 +1,1 @@
+"""What a training hears: corpora, augmentation, endless streams."""

@@ -1,0 +1,94 @@
+"""Changes to recordings and features that real microphones, rooms and speakers make too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import soxr
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from streamcell.train.recipe import AugmentRecipe
+
+Samples = NDArray[np.float32]
+
+
+def change_speed(samples: Samples, factor: float) -> Samples:
+    """Return `samples` played `factor` times as fast (pitch rises with it), `[n] -> [n / factor]`."""
+    changed: Samples = soxr.resample(samples, factor, 1.0, quality="LQ")
+    return changed
+
+
+def limit_band(samples: Samples, low: float, high: float, sample_rate: int) -> Samples:
+    """Return `samples` without what lies outside `low` to `high` Hz; the edges are 100 Hz wide."""
+    size = 1 << max(1, (len(samples) - 1)).bit_length()
+    hz = np.fft.rfftfreq(size, 1 / sample_rate)
+    gain = np.clip((hz - low) / 100 + 0.5, 0, 1) * np.clip((high - hz) / 100 + 0.5, 0, 1)
+    return np.fft.irfft(np.fft.rfft(samples, size) * gain, size)[: len(samples)].astype(np.float32)
+
+
+def level(samples: Samples) -> float:
+    """Return the root mean square, at least 1e-5 (-100 dBFS)."""
+    return max(float(np.sqrt(np.mean(np.square(samples), dtype=np.float64))) if len(samples) else 0.0, 1e-5)
+
+
+def add_noise(samples: Samples, noise: Samples, snr_db: float, rng: np.random.Generator) -> Samples:
+    """Return `samples` plus a random stretch of `noise`, repeated as needed, `snr_db` below them in power."""
+    start = int(rng.integers(len(noise)))
+    stretch = np.resize(np.roll(noise, -start), len(samples))
+    return samples + stretch * np.float32(level(samples) / level(stretch) * 10 ** (-snr_db / 20))
+
+
+def coloured_noise(length: int, rng: np.random.Generator) -> Samples:
+    """Return noise `[length]` whose power falls with frequency to a random exponent between 0 (white) and 2 (brown)."""
+    size = 1 << max(1, length - 1).bit_length()
+    spectrum = np.fft.rfft(rng.standard_normal(size).astype(np.float32))
+    spectrum *= np.maximum(np.arange(len(spectrum)), 1) ** (-rng.uniform(0, 1))
+    return np.fft.irfft(spectrum, size)[:length].astype(np.float32)
+
+
+def change_recording(
+    samples: Samples, noises: Sequence[Samples], recipe: AugmentRecipe, sample_rate: int, rng: np.random.Generator
+) -> tuple[Samples, float]:
+    """Return a changed copy of one recording and the factor by which it became faster.
+
+    In this order: speed, noise, band, level; each drawn from the ranges and shares of `recipe`.
+    """
+    factor = 1.0
+    if rng.random() < recipe.speed_share:
+        factor = float(rng.uniform(*recipe.speed))
+        samples = change_speed(samples, factor)
+    if rng.random() < recipe.noise_share:
+        clip = int(rng.integers(len(noises) + max(1, len(noises) // 4)))
+        noise = noises[clip] if clip < len(noises) else coloured_noise(len(samples), rng)
+        samples = add_noise(samples, noise, float(rng.uniform(*recipe.snr_db)), rng)
+    if rng.random() < recipe.band_share:
+        low, high = (300.0, 3400.0) if rng.random() < 0.5 else (0.0, float(rng.uniform(3000, 7500)))
+        samples = limit_band(samples, low, high, sample_rate)
+    gain = 10 ** (float(rng.uniform(*recipe.level_dbfs)) / 20) / level(samples)
+    return np.clip(samples * np.float32(gain), -1, 1), factor
+
+
+class SpecAugment:
+    """Hide random stretches of time and bands of mel bins, `[B, T, F]` -> same (Park et al. 2019, arXiv:1904.08779)."""
+
+    def __init__(self, recipe: AugmentRecipe, generator: torch.Generator) -> None:
+        self._recipe, self._generator = recipe, generator
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Return a masked copy; standardised features have mean 0, which is what the masks show."""
+        batch, frames, mels = features.shape
+        r = self._recipe
+        hidden = self._stretches(batch, r.time_masks, r.time_mask_frames, frames).unsqueeze(2)
+        return features.masked_fill(
+            hidden | self._stretches(batch, r.mel_masks, r.mel_mask_bins, mels).unsqueeze(1), 0.0
+        )
+
+    def _stretches(self, batch: int, count: int, longest: int, size: int) -> Tensor:
+        """Return `[batch, size]`, true in up to `count` random stretches of 0 to `longest`."""
+        length = torch.randint(0, longest + 1, (batch, count, 1), generator=self._generator)
+        start = (torch.rand(batch, count, 1, generator=self._generator) * (size - length + 1).clamp(min=1)).long()
+        index = torch.arange(size)
+        return ((index >= start) & (index < start + length)).any(dim=1)

@@ -1,0 +1,98 @@
+"""Front end + stack + head = a task's network, one function `logits, state = network(samples, state)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from streamcell.train.cells import CausalConv, Stack
+from streamcell.train.frontend import LogMel, Standardise, State
+
+
+class PhonemeNet(nn.Module):
+    """Causal phoneme recogniser: log-mel, two convolutions (the second with stride 3), recurrent stack, linear head.
+
+    `samples [B, T * 480]` at 16 kHz -> `logits [B, T, labels]`, one frame each 30 ms. Logit 0 is the CTC blank. The
+    softmax over the others, without the blank, is trained as a frame classifier, so that durations can be read off
+    although CTC is peaky.
+
+    States: `tail [B, 240]` (samples), `conv0 [B, 2, mels]`, `conv1 [B, 2, channels]`, then those of the stack.
+
+    >>> net = PhonemeNet(labels=41, channels=8, hidden=16, layers=2)
+    >>> logits, state = net(torch.zeros(2, 960), net.initial_state(2))
+    >>> logits.shape, list(state)
+    (torch.Size([2, 2, 41]), ['tail', 'conv0', 'conv1', 'h0', 'h1'])
+    """
+
+    sample_rate = 16000
+    stride = 3
+
+    def __init__(
+        self,
+        labels: int,
+        *,
+        cell: str = "gru",
+        mels: int = 40,
+        channels: int = 128,
+        hidden: int = 320,
+        layers: int = 3,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.frontend = LogMel(self.sample_rate, n_mels=mels)
+        self.standardise = Standardise(mels)
+        self.conv0 = CausalConv(mels, channels, kernel=3)
+        self.conv1 = CausalConv(channels, hidden, kernel=5, stride=self.stride)
+        self.stack = Stack(cell, hidden, layers, dropout)
+        self.norm = nn.LayerNorm(hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(hidden, labels)
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples of one output frame."""
+        return self.frontend.hop * self.stride
+
+    def initial_state(self, batch: int) -> State:
+        """Return the state before the first sample: silence and zeros."""
+        convs = {"conv0": self.conv0.initial_state(batch), "conv1": self.conv1.initial_state(batch)}
+        return {**self.frontend.initial_state(batch), **convs, **self.stack.initial_state(batch)}
+
+    def batch_axis(self, name: str) -> int:
+        """Return the batch axis of the state `name`: 1 for the recurrent layers' `[1, B, H]`, else 0."""
+        return 1 if name in self.stack.state_names else 0
+
+    def keep(self, state: State, rows: Tensor) -> State:
+        """Return `state` where `rows [B]` (bool) is true and the initial state elsewhere."""
+        fresh = self.initial_state(len(rows))
+        shapes = {
+            name: [-1 if axis == self.batch_axis(name) else 1 for axis in range(x.dim())] for name, x in state.items()
+        }
+        return {name: torch.where(rows.reshape(shapes[name]), x, fresh[name]) for name, x in state.items()}
+
+    def forward(
+        self, samples: Tensor, state: State, mask: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, State]:
+        """Return logits and the state after `samples`.
+
+        Args:
+            samples: `[B, T * 480]`, full scale is 1.
+            state: as `initial_state` gives it.
+            mask: applied to the standardised features `[B, 3 * T, mels]`, for augmentation in training (SpecAugment).
+        """
+        x, tail = self.frontend(samples, state)
+        x = self.standardise(x)
+        if mask is not None:
+            x = mask(x)
+        x, conv0 = self.conv0(x, state["conv0"])
+        x, conv1 = self.conv1(x, state["conv1"])
+        x, recurrent = self.stack(self.dropout(x), state)
+        logits: Tensor = self.head(self.norm(x))
+        return logits, {**tail, "conv0": conv0, "conv1": conv1, **recurrent}
+
+
+def detach(state: State) -> State:
+    """Cut the gradient at `state`: truncated back-propagation through time carries values, not derivatives."""
+    return {name: value.detach() for name, value in state.items()}

@@ -1,0 +1,80 @@
+"""Progress on the terminal (stderr) and in TensorBoard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from torch.utils.tensorboard import SummaryWriter
+
+from streamcell.train.loop import Update
+
+
+class Progress:
+    """Bars for decoding and updates, a line for each validation, and TensorBoard scalars in the folder `logs`."""
+
+    def __init__(self, logs: Path) -> None:
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            refresh_per_second=2,
+        )
+        self._decoding = self._bars.add_task("decoding", total=None, visible=False, note="")
+        self._training = self._bars.add_task("training", total=None, visible=False, note="")
+        self._writer = SummaryWriter(str(logs))
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+        self._writer.close()
+
+    def decoded(self, done: int, total: int) -> None:
+        """Show that `done` of `total` recordings are decoded."""
+        self._bars.start()
+        self._bars.update(self._decoding, completed=done, total=total, visible=done < total)
+
+    def start(self, done: int, total: int) -> None:
+        """Show the bar of `total` updates, `done` of them from before."""
+        self._bars.update(self._training, completed=done, total=total, visible=True)
+
+    def updated(self, update: Update, best: float) -> None:
+        """Show one update."""
+        note = f"ctc {update.ctc:.3f}  frame {update.frame:.3f}  best error rate {100 * best:.1f}%"
+        self._bars.update(self._training, completed=update.number, note=note)
+        self._scalars(
+            "train",
+            {
+                "ctc": update.ctc,
+                "frame": update.frame,
+                "gradient": update.gradient,
+                "learning_rate": update.learning_rate,
+            },
+            update.number,
+        )
+
+    def validated(self, row: dict[str, Any]) -> None:
+        """Show one validation, a row of the log."""
+        self.say(
+            f"update {row['update']}: ctc {row['ctc']:.3f}, frame {row['frame']:.3f}; "
+            f"validation ctc {row['validation']:.3f}, phone error rate {100 * row['error_rate']:.2f}%"
+        )
+        self._scalars("validation", {"ctc": row["validation"], "error_rate": row["error_rate"]}, row["update"])
+
+    def say(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(text, highlight=False)
+
+    def _scalars(self, group: str, values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(f"{group}/{name}", value, step)

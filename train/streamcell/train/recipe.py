@@ -1,0 +1,174 @@
+"""A recipe is a TOML file -> one checked, frozen configuration; unknown keys are refused with the nearest right one."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from streamcell.runtime.errors import StreamcellError
+from streamcell.runtime.phones import ARPABET
+from streamcell.train.models import PhonemeNet
+
+LABELS = ("<blank>", "SIL", *ARPABET)
+
+Positive = Annotated[int, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+PositiveFloat = Annotated[float, Meta(gt=0)]
+
+
+class RecipeError(StreamcellError):
+    """A recipe cannot be read, or asks for something that does not exist."""
+
+
+class Corpus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One corpus: a folder with `utterances.jsonl`, how often a pass hears it, whom it holds out for validation."""
+
+    path: str
+    weight: PositiveFloat = 1.0
+    validation_speakers: tuple[str, ...] = ()
+
+
+class DataRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is heard: corpora, and a folder of noise (empty: none)."""
+
+    corpora: Annotated[tuple[Corpus, ...], Meta(min_length=1)]
+    noise: str = ""
+
+
+class ModelRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The network (`PhonemeNet`) and its look-ahead, in steps of 30 ms."""
+
+    cell: Literal["gru", "lstm", "elman"] = "gru"
+    mels: Positive = 40
+    channels: Positive = 128
+    hidden: Positive = 320
+    layers: Positive = 3
+    dropout: Share = 0.1
+    look_ahead: Count = 3
+
+
+class AugmentRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often (`*_share`, 0 to 1) and how strongly a recording is changed before it is heard."""
+
+    speed: tuple[PositiveFloat, PositiveFloat] = (0.9, 1.1)
+    speed_share: Share = 0.5
+    level_dbfs: tuple[float, float] = (-40.0, -14.0)
+    noise_share: Share = 0.5
+    snr_db: tuple[float, float] = (0.0, 30.0)
+    band_share: Share = 0.25
+    pause_s: tuple[float, float] = (0.0, 0.4)
+    time_masks: Count = 2
+    time_mask_frames: Count = 15
+    mel_masks: Count = 2
+    mel_mask_bins: Count = 6
+
+
+class TrainRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The optimisation: AdamW, linear warm-up then cosine to zero, gradient clipping, an average of the weights.
+
+    `lanes` endless streams are heard side by side; each update hears `chunk_steps` more steps of each and carries the
+    state into the next (truncated back-propagation through time). A lane starts again from the initial state with
+    probability `reset_share` a chunk.
+    The loss is frame cross-entropy alone for `frame_updates`, then CTC + `frame_weight` times frame cross-entropy.
+    """
+
+    seed: Count = 1
+    lanes: Positive = 32
+    chunk_steps: Positive = 128
+    updates: Positive = 3000
+    learning_rate: PositiveFloat = 2e-3
+    warmup: Count = 200
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.01
+    clip: PositiveFloat = 1.0
+    average: Annotated[float, Meta(ge=0, lt=1)] = 0.998
+    reset_share: Share = 0.1
+    frame_updates: Count = 300
+    frame_weight: Annotated[float, Meta(ge=0)] = 0.5
+    validate_every: Positive = 250
+    patience: Positive = 20
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    r"""A whole training: what, from what, how.
+
+    >>> recipe = parse_recipe('name = "tiny"\n[data]\ncorpora = [{path = "speech"}]\n[model]\nhidden = 16\n')
+    >>> recipe.model.hidden, recipe.network().samples_per_step
+    (16, 480)
+    """
+
+    name: str
+    data: DataRecipe
+    description: str = ""
+    licence: str = ""
+    model: ModelRecipe = ModelRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    train: TrainRecipe = TrainRecipe()
+
+    def network(self) -> PhonemeNet:
+        """Return a fresh network with this recipe's shape."""
+        m = self.model
+        return PhonemeNet(
+            len(LABELS),
+            cell=m.cell,
+            mels=m.mels,
+            channels=m.channels,
+            hidden=m.hidden,
+            layers=m.layers,
+            dropout=m.dropout,
+        )
+
+
+def _check_keys(table: Any, schema: Any, path: str) -> None:
+    """Raise for the first key of `table` that `schema` (a msgspec type description) does not have."""
+    if isinstance(schema, msgspec.inspect.VarTupleType) and isinstance(table, list):
+        for i, item in enumerate(table):
+            _check_keys(item, schema.item_type, f"{path}[{i}]")
+    if not (isinstance(schema, msgspec.inspect.StructType) and isinstance(table, dict)):
+        return
+    fields = {field.name: field.type for field in schema.fields}
+    for key, value in table.items():
+        where = f"{path}.{key}" if path else key
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(fields)}"
+            raise RecipeError(f"unknown recipe key {where!r}; {hint}")
+        _check_keys(value, fields[key], where)
+
+
+def parse_recipe(text: str) -> Recipe:
+    """Return the recipe that `text` (TOML) describes.
+
+    Raises:
+        RecipeError: not TOML, an unknown key (the nearest right one is named), a missing key, a value out of range.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"the recipe is not valid TOML: {error}") from error
+    _check_keys(table, msgspec.inspect.type_info(Recipe), "")
+    try:
+        return msgspec.convert(table, Recipe)
+    except msgspec.ValidationError as error:
+        raise RecipeError(f"the recipe does not fit: {error}") from error
+
+
+def read_recipe(path: Path) -> tuple[Recipe, str]:
+    """Return the recipe in the file `path`, and its text.
+
+    Raises:
+        RecipeError: the file cannot be read, or as `parse_recipe`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error}") from error
+    try:
+        return parse_recipe(text), text
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from error

@@ -1,0 +1,167 @@
+"""One training from recipe to `best.pt`: progress, validation, curves, checkpoints, early stop, resume."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from streamcell.train import checkpoint
+from streamcell.train.data.corpora import load_material
+from streamcell.train.loop import Trainer, Update
+from streamcell.train.metrics import ErrorRate, by_group
+from streamcell.train.plots import plot_confusions, plot_curves
+from streamcell.train.progress import Progress
+from streamcell.train.recipe import Recipe, RecipeError
+from streamcell.train.validate import Validation, validate
+
+CHECKPOINT_SECONDS = 120.0
+
+
+class Session:
+    """A run folder and what happens in it.
+
+    `out` holds `recipe.toml`, `checkpoint.pt` (to resume), `best.pt` (to export), `log.jsonl`, `curves.png`,
+    `confusions.png`, `validation.json` and `tensorboard/`.
+
+    Args:
+        recipe: what to train.
+        text: the recipe's TOML text, kept with the weights.
+        data: folder of the corpora.
+        out: the run folder.
+        resume: continue the run that is there.
+
+    Raises:
+        StreamcellError: data missing; `out` holds a run and `resume` is false; it holds a run of another recipe.
+    """
+
+    def __init__(self, recipe: Recipe, text: str, data: Path, out: Path, *, resume: bool = False) -> None:
+        self.recipe, self.text, self.out = recipe, text, out
+        stored = self._stored(resume)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "recipe.toml").write_text(text, encoding="utf-8")
+        self.progress = Progress(out / "tensorboard")
+        torch.manual_seed(recipe.train.seed)
+        network = recipe.network()
+        self.material = load_material(recipe, data, out / "cache", network.sample_rate, self.progress.decoded)
+        if stored is None:
+            self._fit_front_end(network)
+        self.trainer = Trainer(recipe, network, self.material.lanes(recipe, network.samples_per_step))
+        self.log: list[dict[str, Any]] = []
+        self.best = float("inf")
+        self.stale = 0
+        if stored is not None:
+            self.trainer.load_state_dict(stored["trainer"])
+            self.log, self.best, self.stale = stored["log"], stored["best"], stored["stale"]
+
+    def run(self) -> float:
+        """Train until all updates are done or validation stops improving; return the best phone error rate."""
+        updates: list[Update] = []
+        saved = time.monotonic()
+        with self.progress:
+            self.progress.start(self.trainer.update, self.recipe.train.updates)
+            try:
+                for update in self.trainer.run():
+                    updates.append(update)
+                    self.progress.updated(update, self.best)
+                    if (
+                        update.number % self.recipe.train.validate_every == 0
+                        or update.number == self.recipe.train.updates
+                    ):
+                        self._validate(updates)
+                        updates, saved = [], 0.0
+                    if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                        self._save()
+                        saved = time.monotonic()
+                    if self.stale >= self.recipe.train.patience:
+                        self.progress.say(f"stopped early: no better for {self.stale} validations")
+                        break
+            finally:
+                self._save()
+        return self.best
+
+    def _stored(self, resume: bool) -> dict[str, Any] | None:
+        path = self.out / "checkpoint.pt"
+        if not resume:
+            if path.exists():
+                raise RecipeError(f"{self.out} already holds a run; continue it with --resume, or choose another --out")
+            return None
+        stored = checkpoint.load(path)
+        if stored["recipe"] != msgspec.to_builtins(self.recipe):
+            other = _differences(stored["recipe"], msgspec.to_builtins(self.recipe))
+            raise checkpoint.CheckpointError(
+                f"{path} is of another recipe (differs in {', '.join(other)}); "
+                f"resume with {self.out / 'recipe.toml'}, or choose another --out"
+            )
+        return stored
+
+    def _fit_front_end(self, network: Any) -> None:
+        """Measure mean and scale of the features on the first chunks, as they will be heard."""
+        lanes = self.material.lanes(self.recipe, network.samples_per_step)
+        with torch.no_grad():
+            samples = torch.cat([torch.from_numpy(lanes.draw().samples) for _ in range(4)])
+            features, _ = network.frontend(samples, network.frontend.initial_state(len(samples)))
+        network.standardise.fit(features.flatten(0, 1))
+
+    def _validate(self, updates: list[Update]) -> None:
+        network = self.recipe.network()
+        network.load_state_dict(self.trainer.average)
+        result = validate(
+            network, self.material.validation, self.material.validation_recordings, self.recipe.model.look_ahead
+        )
+        last = updates[-1]
+        means = {key: sum(getattr(one, key) for one in updates) / len(updates) for key in ("ctc", "frame", "gradient")}
+        self.log.append(
+            {
+                "update": last.number,
+                **means,
+                "learning_rate": last.learning_rate,
+                "validation": result.loss,
+                "error_rate": result.rate,
+            }
+        )
+        better = result.rate < self.best
+        self.best, self.stale = min(result.rate, self.best), 0 if better else self.stale + 1
+        self.progress.validated(self.log[-1])
+        if better:
+            self._keep(network.state_dict(), result, last.number)
+        (self.out / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.log), encoding="utf-8")
+        plot_curves(self.log, self.out / "curves.png")
+
+    def _keep(self, weights: dict[str, torch.Tensor], result: Validation, update: int) -> None:
+        groups = by_group((f"{one.utterance.corpus}/{one.utterance.speaker}", one.errors) for one in result.scored)
+        speakers = {name: round(rate.rate, 4) for name, rate in sorted(groups.items())}
+        figures = {
+            "validation_error_rate": round(result.rate, 4),
+            "validation_speakers": speakers,
+            "updates": update,
+            **_counts(result),
+        }
+        checkpoint.save_best(self.out / "best.pt", weights, self.text, figures)
+        (self.out / "validation.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        plot_confusions([(one.reference, one.hypothesis) for one in result.scored], self.out / "confusions.png")
+
+    def _save(self) -> None:
+        content = {"trainer": self.trainer.state_dict(), "log": self.log, "best": self.best, "stale": self.stale}
+        checkpoint.save(self.out / "checkpoint.pt", {"recipe": msgspec.to_builtins(self.recipe), **content})
+
+
+def _counts(result: Validation) -> dict[str, int]:
+    return asdict(sum((one.errors for one in result.scored), ErrorRate()))
+
+
+def _differences(one: Any, other: Any, path: str = "") -> list[str]:
+    """Return the key paths in which two recipes differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = sorted(one.keys() | other.keys())
+        return [
+            found
+            for key in keys
+            for found in _differences(one.get(key), other.get(key), f"{path}.{key}" if path else key)
+        ]
+    return [] if one == other else [path]
