@@ -1,0 +1,64 @@
+"""Stream audio and sensor samples through a recurrent network, one step at a time, with the state as a value.
+
+The names that need numpy or onnxruntime are loaded when they are first used, so that errors, events and manifests
+cost no such import.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from streamcell.runtime.errors import InputError, MissingExtraError, ModelError, SourceError, StreamcellError
+from streamcell.runtime.events import Event, Gap, Reset, Segment
+from streamcell.runtime.manifest import GapPolicy, InputSpec, Manifest, OutputSpec, Parity, StateSpec
+
+if TYPE_CHECKING:
+    from streamcell.runtime.model import Model
+    from streamcell.runtime.models import bundled_models
+    from streamcell.runtime.posteriors import Frames, Posteriors
+    from streamcell.runtime.state import State
+    from streamcell.runtime.stream import Stream
+
+__all__ = [
+    "Event",
+    "Frames",
+    "Gap",
+    "GapPolicy",
+    "InputError",
+    "InputSpec",
+    "Manifest",
+    "MissingExtraError",
+    "Model",
+    "ModelError",
+    "OutputSpec",
+    "Parity",
+    "Posteriors",
+    "Reset",
+    "Segment",
+    "SourceError",
+    "State",
+    "StateSpec",
+    "Stream",
+    "StreamcellError",
+    "bundled_models",
+]
+
+_MODULES = {
+    "Frames": "posteriors",
+    "Model": "model",
+    "Posteriors": "posteriors",
+    "State": "state",
+    "Stream": "stream",
+    "bundled_models": "models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,115 @@
+"""What comes out of a stream: segments, gaps and resets, on one clock (seconds since the stream began)."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeAlias
+
+from streamcell.runtime.errors import InputError
+
+__all__ = ["Event", "Gap", "Reset", "Segment", "as_dict", "from_dict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Say that a label holds from ``start`` to ``end``.
+
+    A partial segment (``final=False``) may come again with the same ``id`` and a higher ``revision``; a final one never
+    changes.
+
+    Attributes:
+        label: One of the model's labels.
+        start: Seconds.
+        end: Seconds, at least ``start``.
+        confidence: From 0 to 1.
+        final: Whether it can no longer change.
+        id: Counts the segments of a stream from 0.
+        revision: Counts what was said about this segment from 0.
+    """
+
+    label: str
+    start: float
+    end: float
+    confidence: float
+    final: bool = True
+    id: int = 0
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Say that samples were lost between ``start`` and ``end``.
+
+    Attributes:
+        start: Seconds.
+        end: Seconds.
+        samples: How many were lost, counted at the source's rate.
+        reason: ``"overflow"`` (they came faster than they were taken) or ``"missing"`` (they never came).
+        action: What it did to the model's state: ``"fill"`` (it heard silence), ``"hold"`` (kept) or ``"reset"``.
+    """
+
+    start: float
+    end: float
+    samples: int
+    reason: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Say that the state was set back to the beginning's at ``time`` (seconds), and why."""
+
+    time: float
+    reason: str
+
+
+Event: TypeAlias = Segment | Gap | Reset
+
+_TYPES: dict[str, type[Segment] | type[Gap] | type[Reset]] = {"segment": Segment, "gap": Gap, "reset": Reset}
+_CHECKS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("start", "end", "confidence", "time"), (int, float)),
+    **dict.fromkeys(("label", "reason", "action"), (str,)),
+    **dict.fromkeys(("samples", "id", "revision"), (int,)),
+    "final": (bool,),
+}
+_CHOICES = {"reason": ("overflow", "missing"), "action": ("fill", "hold", "reset")}
+
+
+def as_dict(event: Event) -> dict[str, Any]:
+    """Return an event as plain JSON values, its ``"type"`` first.
+
+    Examples:
+        >>> as_dict(Reset(1.5, "asked"))
+        {'type': 'reset', 'time': 1.5, 'reason': 'asked'}
+    """
+    return {"type": type(event).__name__.lower(), **asdict(event)}
+
+
+def from_dict(values: Mapping[str, Any]) -> Event:
+    """Make an event of what `as_dict` returned.
+
+    Raises:
+        InputError: If the type is unknown, or a value is missing, unknown or of the wrong kind.
+
+    Examples:
+        >>> from_dict({"type": "reset", "time": 1.5, "reason": "asked"})
+        Reset(time=1.5, reason='asked')
+    """
+    name = values.get("type")
+    kind = _TYPES.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise InputError(f"expected an event of type {', '.join(_TYPES)}; got {name!r}")
+    names = {field.name for field in fields(kind)}
+    given = {key: value for key, value in values.items() if key != "type"}
+    if unknown := sorted(given.keys() - names):
+        raise InputError(f"a {name} has no {', '.join(unknown)}; it has {', '.join(sorted(names))}")
+    for key, value in given.items():
+        odd = isinstance(value, float) and not math.isfinite(value)
+        if odd or not isinstance(value, _CHECKS[key]) or (isinstance(value, bool) and key != "final"):
+            raise InputError(f"{key!r} of a {name} must be {_CHECKS[key][-1].__name__}, got {value!r}")
+        if kind is Gap and value not in _CHOICES.get(key, (value,)):
+            raise InputError(f"{key!r} of a gap must be one of {', '.join(_CHOICES[key])}; got {value!r}")
+    try:
+        return kind(**given)
+    except TypeError as error:
+        raise InputError(f"a {name} lacks values: {error}") from error

@@ -1,0 +1,255 @@
+"""A model file, opened: a pure function from samples and state to outputs and the next state."""
+
+import hashlib
+from collections.abc import Mapping
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as _errors
+
+from streamcell.runtime.errors import InputError, ModelError
+from streamcell.runtime.manifest import MANIFEST_KEY, Manifest
+from streamcell.runtime.models import DEFAULT_MODEL, bundled_models, find_bundled
+from streamcell.runtime.onnx_file import MAX_FILE, Graph, Value, check_graph, read_onnx
+from streamcell.runtime.state import State
+
+__all__ = ["Model"]
+
+_ORT_ERRORS: tuple[type[Exception], ...] = (
+    *(kind for kind in vars(_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)),
+    RuntimeError,
+    ValueError,
+)
+
+
+class Model:
+    """Run a self-describing ONNX file, one or more steps a call, with the state as a value.
+
+    Made by `Model.open`. It holds no state and may be shared between threads.
+
+    The loop that everything stands for::
+
+        model = Model.open("phonemes-en")
+        state = model.initial_state()
+        for samples in blocks:
+            outputs, state = model.step(samples, state)
+    """
+
+    def __init__(self, session: ort.InferenceSession, manifest: Manifest, fingerprint: str) -> None:
+        self._session = session
+        self._manifest = manifest
+        self._fingerprint = fingerprint
+        self._wanted = [output.name for output in manifest.outputs] + [state.output for state in manifest.states]
+
+    @classmethod
+    def open(cls, source: str | Path | bytes | None = None) -> "Model":
+        """Open a model file and check that it is what its manifest says.
+
+        Args:
+            source: A path, the name of a bundled model, the bytes of a file, or None for the default model.
+
+        Raises:
+            ModelError: If there is no such file, it is no whole ONNX file, has no manifest or one that does not fit
+                its graph, operators that streamcell does not run, external data or absurd sizes.
+        """
+        data, name = _load(source)
+        try:
+            return cls._checked(data)
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}") from error
+
+    @classmethod
+    def _checked(cls, data: bytes) -> "Model":
+        file = read_onnx(data)
+        check_graph(file)
+        if MANIFEST_KEY not in file.metadata:
+            raise ModelError(
+                f"this ONNX file has no streamcell manifest (metadata {MANIFEST_KEY!r}), so its inputs and states are "
+                "unknown. Make one with `streamcell export`"
+            )
+        manifest = Manifest.from_json(file.metadata[MANIFEST_KEY])
+        _check_fit(manifest, file.graph)
+        model = cls(_session(data), manifest, hashlib.sha256(data).hexdigest())
+        model._probe()
+        return model
+
+    @property
+    def manifest(self) -> Manifest:
+        """Return what the file says about itself."""
+        return self._manifest
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the file in hexadecimal: the same for the same file only."""
+        return self._fingerprint
+
+    def initial_state(self, batch: int = 1) -> State:
+        """Return the state of ``batch`` streams at their beginning."""
+        return State.initial(self._manifest.states, batch)
+
+    def step(self, x: NDArray[np.float32], state: State) -> tuple[dict[str, NDArray[np.float32]], State]:
+        """Take one or more steps with B streams; change nothing.
+
+        Where the manifest says that streams sharing a call change each other's answers, each is run by itself.
+
+        Args:
+            x: Samples `[B, T * samples_per_step]`, or features `[B, T, channels]`; float32, finite.
+            state: What the last step returned, or `initial_state`.
+
+        Returns:
+            The outputs by name, each `[B, T, labels]`, and the next state; arrays of the caller's own.
+
+        Raises:
+            InputError: If ``x`` or ``state`` is not of the manifest's type and shape, is not finite, or holds another
+                number of steps than the manifest asks for.
+            ModelError: If the model fails or gives values that are not finite.
+        """
+        self._check(x, state)
+        if state.batch == 1 or self._manifest.batch_invariant:
+            return self._run(x, state)
+        runs = [self._run(x[row : row + 1], state.rows([row])) for row in range(state.batch)]
+        outputs = {name: np.concatenate([run[0][name] for run in runs]) for name in runs[0][0]}
+        for row, (_, after) in enumerate(runs):
+            state = state.put([row], after)
+        return outputs, state
+
+    def _check(self, x: NDArray[np.float32], state: State) -> None:
+        """Check a call against the manifest."""
+        spec, fixed = self._manifest.input, self._manifest.steps_per_call
+        expected = "[B, N]" if spec.kind == "audio" else f"[B, T, {spec.channels}]"
+        rank = 2 if spec.kind == "audio" else 3
+        if (
+            not isinstance(x, np.ndarray)
+            or x.dtype != np.float32
+            or x.ndim != rank
+            or x.shape[2:] not in ((), (spec.channels,))
+        ):
+            raise InputError(f"{spec.name} must be a float32 array {expected}, got {_describe(x)}")
+        steps, rest = divmod(x.shape[1], spec.samples_per_step)
+        if rest or steps < 1 or (fixed is not None and steps != fixed):
+            unit = f"{spec.samples_per_step} samples" if spec.kind == "audio" else "one frame"
+            count = "one or more whole steps" if fixed is None else f"exactly {fixed} steps"
+            raise InputError(f"{spec.name} must hold {count} of {unit}, got {x.shape[1]}")
+        if state.specs != self._manifest.states or state.batch != x.shape[0]:
+            raise InputError(f"expected the state of {x.shape[0]} streams of this model, got {state!r}")
+        if not np.isfinite(x).all():
+            raise InputError(f"{spec.name} has NaN or infinite values; clean them at their source")
+
+    def _run(self, x: NDArray[np.float32], state: State) -> tuple[dict[str, NDArray[np.float32]], State]:
+        try:
+            found = self._session.run(self._wanted, {self._manifest.input.name: x, **state})
+        except _ORT_ERRORS as error:
+            raise ModelError(f"the model failed on {_describe(x)}: {error}") from error
+        outputs = {output.name: value for output, value in zip(self._manifest.outputs, found, strict=False)}
+        for name, value in outputs.items():
+            if not np.isfinite(value).all():
+                raise ModelError(f"the model gave {name!r} that are not finite; its weights or input are broken")
+        specs = self._manifest.states
+        after = {spec.input: value for spec, value in zip(specs, found[len(outputs) :], strict=True)}
+        try:
+            return outputs, State(specs, after, state.batch)
+        except InputError as error:
+            raise ModelError(f"the model does not give the states that its manifest promises: {error}") from error
+
+    def _probe(self) -> None:
+        """Run a step or two, and check that what comes back has the shapes that the manifest promises."""
+        spec, batch = self._manifest.input, 2 if self._manifest.batch_invariant else 1
+        for steps in (1, 2) if self._manifest.steps_per_call is None else (self._manifest.steps_per_call,):
+            size = (batch, steps * spec.samples_per_step)
+            x = np.zeros(size if spec.kind == "audio" else (*size, spec.channels), np.float32)
+            outputs, _ = self._run(x, self.initial_state(batch))
+            for output in self._manifest.outputs:
+                shape = (batch, steps, len(output.labels))
+                if outputs[output.name].shape != shape:
+                    raise ModelError(
+                        f"output {output.name!r} must be {list(shape)} (streams, steps, labels) after {steps} steps, "
+                        f"the graph gives {list(outputs[output.name].shape)}"
+                    )
+
+
+def _load(source: str | Path | bytes | None) -> tuple[bytes, str]:
+    """Return the bytes of a source and a name for it in errors."""
+    if isinstance(source, bytes):
+        return source, "model"
+    bundled = find_bundled(DEFAULT_MODEL if source is None else source) if isinstance(source, str | None) else None
+    path: Traversable = bundled or Path(source or DEFAULT_MODEL)
+    if not path.is_file():
+        what = "is no file" if isinstance(path, Path) and path.exists() else "no such file"
+        raise ModelError(f"{path}: {what}; expected an .onnx file or one of: {', '.join(bundled_models()) or '(none)'}")
+    try:
+        if isinstance(path, Path) and path.stat().st_size > MAX_FILE:
+            raise ModelError(f"{path}: expected a model of at most {MAX_FILE} bytes, got {path.stat().st_size}")
+        return path.read_bytes(), str(source or DEFAULT_MODEL)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _session(data: bytes) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 4  # what goes wrong comes as an exception; printed too, it would come twice
+    try:
+        # Its fallback prints to stdout and tries the same thing again.
+        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=False)
+    except _ORT_ERRORS as error:
+        raise ModelError(f"ONNX Runtime cannot load the graph: {error}. Export it again") from error
+
+
+def _check_fit(manifest: Manifest, graph: Graph) -> None:
+    """Refuse a manifest whose inputs, states and outputs are not the graph's."""
+    spec, states, steps = manifest.input, manifest.states, manifest.steps_per_call
+    time = None if steps is None else steps * spec.samples_per_step
+    inputs: dict[str, tuple[str, tuple[int | str | None, ...]]] = {
+        spec.name: ("float32", ("B", time) if spec.kind == "audio" else ("B", time, spec.channels)),
+        **{state.input: (state.dtype, state.shape) for state in states},
+    }
+    outputs: dict[str, tuple[str, tuple[int | str | None, ...]]] = {
+        **{output.name: ("float32", ("B", steps, len(output.labels))) for output in manifest.outputs},
+        **{state.output: (state.dtype, state.shape) for state in states},
+    }
+    one = not manifest.batch_invariant
+    _check_values("input", inputs, {value.name: value for value in graph.inputs}, one_row=one)
+    _check_values("output", outputs, {value.name: value for value in graph.outputs}, one_row=one)
+
+
+def _check_values(
+    kind: str,
+    expected: Mapping[str, tuple[str, tuple[int | str | None, ...]]],
+    found: Mapping[str, Value],
+    *,
+    one_row: bool,
+) -> None:
+    if set(expected) != set(found):
+        raise ModelError(
+            f"the manifest does not fit the graph: {kind}s {', '.join(sorted(expected))} in the manifest, "
+            f"{', '.join(sorted(found))} in the graph. Export the model again"
+        )
+    for name, (dtype, shape) in expected.items():
+        value = found[name]
+        sizes = value.shape if value.shape is not None else shape
+        same = len(sizes) == len(shape) and all(map(_fits, shape, sizes, [one_row] * len(shape)))
+        if value.dtype != dtype or not same:
+            raise ModelError(
+                f"the manifest does not fit the graph: {kind} {name!r} is {dtype} {_sizes(shape)} in the manifest, "
+                f"{value.dtype} {_sizes(sizes)} in the graph. Export the model again"
+            )
+
+
+def _fits(expected: int | str | None, found: int | str | None, one_row: bool) -> bool:
+    """Say whether a size in the graph allows the manifest's: a number that number, "B" and None (time) any."""
+    if not isinstance(found, int):
+        return True
+    return found == expected or (expected == "B" and one_row and found == 1)
+
+
+def _sizes(shape: tuple[int | str | None, ...]) -> str:
+    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
+
+
+def _describe(x: object) -> str:
+    return f"{x.dtype.name} {list(x.shape)}" if isinstance(x, np.ndarray) else type(x).__name__

@@ -1,0 +1,19 @@
+"""The models that come with the package."""
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+__all__ = ["DEFAULT_MODEL", "bundled_models", "find_bundled"]
+
+DEFAULT_MODEL = "phonemes-en"
+"""The name of the model that is opened when none is named."""
+
+
+def bundled_models() -> list[str]:
+    """Return the names of the models inside the package, sorted."""
+    return sorted(item.name.removesuffix(".onnx") for item in files(__name__).iterdir() if item.name.endswith(".onnx"))
+
+
+def find_bundled(name: str) -> Traversable | None:
+    """Return the file of a bundled model, or None where there is no such model."""
+    return files(__name__) / f"{name}.onnx" if name in bundled_models() else None

@@ -1,0 +1,287 @@
+"""Read an ONNX file far enough to judge it, before ONNX Runtime sees it.
+
+A minimal reader of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto: operators, tensors, inputs, outputs and
+metadata.
+A model file is a program: one of 144 bytes can ask for 256 GiB, and a Loop can run for ever. `check_graph` lets in the
+operators that streaming networks need and refuses the rest, external data and absurd sizes. It is a fence, not a
+sandbox: open strangers' files in a process with limited memory and time.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from streamcell.runtime.errors import ModelError
+from streamcell.runtime.protobuf import Budget, Message
+
+__all__ = ["MAX_FILE", "Graph", "Node", "OnnxFile", "Tensor", "Value", "check_graph", "read_onnx"]
+
+MAX_FILE = 512 << 20
+"""The largest model file that is opened, in bytes."""
+
+_MAX_NUMBERS = 1 << 28  # of one tensor
+_MAX_NODES = 10_000
+_MAX_DEPTH = 8
+_MAX_RANK = 8
+_MAX_WINDOW = 1 << 16  # a convolution's padding, stride, dilation: padding is memory for nothing
+
+# fmt: off
+_OPERATORS = {
+    "": frozenset((
+        "Add", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvInteger", "DequantizeLinear", "Div",
+        "DynamicQuantizeLinear", "Erf", "GRU", "Gather", "Gemm", "Identity", "LSTM", "LayerNormalization", "Log",
+        "LogSoftmax", "MatMul", "MatMulInteger", "Max", "Mul", "Pow", "QLinearConv", "QLinearMatMul", "QuantizeLinear",
+        "RNN", "ReduceMean", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze",
+        "Sub", "Tanh", "Transpose", "Unsqueeze",
+    )),
+    "com.microsoft": frozenset(("DynamicQuantizeLSTM", "DynamicQuantizeMatMul")),  # ONNX Runtime's own int8 kernels
+}
+# fmt: on
+_DTYPES = {
+    1: ("float32", 4),
+    2: ("uint8", 1),
+    3: ("int8", 1),
+    4: ("uint16", 2),
+    5: ("int16", 2),
+    6: ("int32", 4),
+    7: ("int64", 8),
+    9: ("bool", 1),
+    10: ("float16", 2),
+    11: ("float64", 8),
+    12: ("uint32", 4),
+    13: ("uint64", 8),
+    16: ("bfloat16", 2),
+}
+_SIZES = dict(_DTYPES.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Describe a constant tensor: ``stored`` bytes of data lie in the file, or elsewhere if ``external``."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    stored: int
+    raw: bool
+    external: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Describe an input or output: a size is an integer, a letter or None; the shape is None if the file has none."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Describe one operator: its integer attributes, constant tensors, subgraphs, and whether it has sparse tensors."""
+
+    operator: str
+    domain: str
+    integers: tuple[int, ...]
+    tensors: tuple[Tensor, ...]
+    subgraphs: tuple["Graph", ...]
+    sparse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Describe a graph; ``inputs`` are those that no initializer fills."""
+
+    nodes: tuple[Node, ...]
+    initializers: tuple[Tensor, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    sparse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxFile:
+    """Describe a file: its graph, its metadata, the operator sets it imports, the functions it defines."""
+
+    graph: Graph
+    metadata: dict[str, str]
+    opsets: dict[str, int]
+    functions: tuple[str, ...]
+    training: bool
+
+
+def read_onnx(data: bytes) -> OnnxFile:
+    """Read an ONNX file.
+
+    Args:
+        data: The whole file.
+
+    Raises:
+        ModelError: If it is empty, too large, cut short, damaged or no ONNX file.
+    """
+    if not 0 < len(data) <= MAX_FILE:
+        raise ModelError(f"expected an ONNX file of 1 to {MAX_FILE} bytes, got {len(data)} bytes")
+    try:
+        model = Message(memoryview(data), "the model", Budget())
+        return _file(model)
+    except ModelError as error:
+        raise ModelError(f"expected a whole ONNX file: {error}. Download or export it again") from error
+
+
+def check_graph(file: OnnxFile) -> None:
+    """Refuse a graph that streamcell does not run.
+
+    Raises:
+        ModelError: If there are operators outside the allow-list (Loop, If, Scan, custom ones), functions, subgraphs,
+            sparse or external tensors, tensors whose data does not match their shape, or absurd sizes.
+    """
+    if file.functions or file.training:
+        what = f"functions ({', '.join(file.functions)})" if file.functions else "training information"
+        raise ModelError(f"the graph has {what}; expected plain operators. Export it with `streamcell export`")
+    graphs = list(_walk(file.graph))
+    nodes = [node for graph in graphs for node in graph.nodes]
+    _check_operators(nodes)
+    if len(graphs) > 1 or file.graph.sparse or any(node.sparse for node in nodes):
+        raise ModelError("the graph has subgraphs or sparse tensors; expected plain operators and dense tensors")
+    tensors = [*file.graph.initializers, *(tensor for node in nodes for tensor in node.tensors)]
+    for tensor in tensors:
+        _check_tensor(tensor)
+    for value in (*file.graph.inputs, *file.graph.outputs):
+        sizes = [size for size in value.shape or () if isinstance(size, int)]
+        if math.prod(sizes) > _MAX_NUMBERS or any(size < 0 for size in sizes):
+            raise ModelError(f"{value.name!r} has an absurd shape: {list(value.shape or ())}")
+
+
+def _check_operators(nodes: list[Node]) -> None:
+    if len(nodes) > _MAX_NODES:
+        raise ModelError(f"the graph has {len(nodes)} operators; expected at most {_MAX_NODES}")
+    if foreign := sorted({_name(node) for node in nodes if node.operator not in _OPERATORS.get(node.domain, ())}):
+        raise ModelError(
+            f"the graph uses operators that streamcell does not run: {', '.join(foreign[:5])}. "
+            "Express the model without them and export it again"
+        )
+    for node in nodes:
+        if "Conv" in node.operator and max(map(abs, node.integers), default=0) > _MAX_WINDOW:
+            raise ModelError(f"a {node.operator} has a padding, stride or size above {_MAX_WINDOW}")
+
+
+def _check_tensor(tensor: Tensor) -> None:
+    if tensor.external:
+        raise ModelError(f"tensor {tensor.name!r} lies in another file; save the model as one file")
+    count = math.prod(tensor.shape)
+    if min(tensor.shape, default=0) < 0 or count > _MAX_NUMBERS:
+        raise ModelError(f"tensor {tensor.name!r} has an absurd shape: {list(tensor.shape)}")
+    expected = count * _SIZES[tensor.dtype] if tensor.raw else count
+    if tensor.stored < expected or (tensor.raw and tensor.stored != expected):
+        raise ModelError(
+            f"tensor {tensor.name!r} of shape {list(tensor.shape)} needs {expected} bytes, "
+            f"the file has {tensor.stored}. Download or export it again"
+        )
+
+
+def _name(node: Node) -> str:
+    return f"{node.domain}.{node.operator}" if node.domain else node.operator
+
+
+def _walk(graph: Graph) -> Iterator[Graph]:
+    yield graph
+    for node in graph.nodes:
+        for inner in node.subgraphs:
+            yield from _walk(inner)
+
+
+def _file(model: Message) -> OnnxFile:
+    graph = model.message(7, "the graph")
+    if graph is None or model.integer(1) < 1 or not model.has(8):
+        raise ModelError("it has no graph, format version or operator set")
+    return OnnxFile(
+        graph=_graph(graph, 0),
+        metadata=_pairs(model),
+        opsets={item.text(1): item.integer(2) for item in model.messages(8, "an operator set")},
+        functions=tuple(item.text(1) for item in model.messages(25, "a function")),
+        training=model.has(20),
+    )
+
+
+def _pairs(model: Message) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for item in model.messages(14, "the metadata"):
+        if (key := item.text(1)) in pairs:
+            raise ModelError(f"its metadata has {key!r} twice")
+        pairs[key] = item.text(2)
+    return pairs
+
+
+def _graph(message: Message, depth: int) -> Graph:
+    if depth > _MAX_DEPTH:
+        raise ModelError(f"its graphs are nested more than {_MAX_DEPTH} deep")
+    initializers = tuple(_tensor(item) for item in message.messages(5, "a tensor"))
+    filled = {tensor.name for tensor in initializers}
+    inputs = (_value(item) for item in message.messages(11, "an input"))
+    return Graph(
+        nodes=tuple(_node(item, depth) for item in message.messages(1, "an operator")),
+        initializers=initializers,
+        inputs=tuple(value for value in inputs if value.name not in filled),
+        outputs=tuple(_value(item) for item in message.messages(12, "an output")),
+        sparse=message.has(15),
+    )
+
+
+def _node(message: Message, depth: int) -> Node:
+    attributes = message.messages(5, "an attribute")
+    domain = message.text(7)
+    graphs = [graph for item in attributes for graph in _one_or_many(item, 6, 11, "a subgraph")]
+    tensors = [tensor for item in attributes for tensor in _one_or_many(item, 5, 10, "a tensor")]
+    return Node(
+        operator=message.text(4),
+        domain="" if domain == "ai.onnx" else domain,
+        integers=tuple(number for item in attributes for number in (item.integer(3), *item.integers(8))),
+        tensors=tuple(map(_tensor, tensors)),
+        subgraphs=tuple(_graph(graph, depth + 1) for graph in graphs),
+        sparse=any(item.has(22) or item.has(23) for item in attributes),
+    )
+
+
+def _one_or_many(attribute: Message, one: int, many: int, name: str) -> list[Message]:
+    single = attribute.message(one, name)
+    return attribute.messages(many, name) + ([] if single is None else [single])
+
+
+def _tensor(message: Message) -> Tensor:
+    name, raw, shape = message.text(8), message.blob(9), message.integers(1)
+    _check_rank(len(shape), name)
+    return Tensor(
+        name=name,
+        dtype=_dtype(message.integer(2), name),
+        shape=shape,
+        stored=sum(map(message.size, (4, 5, 7, 10, 11))) if raw is None else len(raw),
+        raw=raw is not None,
+        external=message.has(13) or message.integer(14) != 0,
+    )
+
+
+def _value(message: Message) -> Value:
+    name = message.text(1)
+    kind = message.message(2, "a type")
+    tensor = None if kind is None else kind.message(1, "a tensor type")
+    if tensor is None:
+        raise ModelError(f"{name!r} is no tensor")
+    shape = tensor.message(2, "a shape")
+    sizes = None if shape is None else tuple(map(_size, shape.messages(1, "a size")))
+    _check_rank(len(sizes or ()), name)
+    return Value(name, _dtype(tensor.integer(1), name), sizes)
+
+
+def _size(message: Message) -> int | str | None:
+    return message.integer(1) if message.has(1) else message.text(2) or None
+
+
+def _check_rank(rank: int, name: str) -> None:
+    if rank > _MAX_RANK:
+        raise ModelError(f"{name!r} has {rank} axes, more than {_MAX_RANK}")
+
+
+def _dtype(code: int, name: str) -> str:
+    if code not in _DTYPES:
+        raise ModelError(f"{name!r} holds numbers of type {code}, which streamcell does not read")
+    return _DTYPES[code][0]

@@ -1,0 +1,73 @@
+"""JSON into dataclasses: exactly the fields, exactly the types."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+
+from streamcell.runtime.errors import ModelError
+from streamcell.runtime.schema import read
+
+
+@dataclass(frozen=True)
+class Inner:
+    size: int | str
+
+
+@dataclass(frozen=True)
+class Outer:
+    name: str
+    rate: float
+    kind: Literal["a", "b"]
+    inners: tuple[Inner, ...]
+    maybe: Inner | None
+    count: int | None
+    flag: bool
+    free: dict[str, Any]
+
+
+GOOD: dict[str, Any] = {
+    "name": "n",
+    "rate": 2,
+    "kind": "a",
+    "inners": [{"size": 1}, {"size": "B"}],
+    "maybe": None,
+    "count": 3,
+    "flag": True,
+    "free": {"x": [1]},
+}
+
+
+def test_reads_every_kind_of_annotation() -> None:
+    made = read(Outer, GOOD, "outer")
+    assert made == Outer("n", 2.0, "a", (Inner(1), Inner("B")), None, 3, flag=True, free={"x": [1]})
+    assert isinstance(made.rate, float)
+    assert read(Outer, {**GOOD, "maybe": {"size": 4}}, "outer").maybe == Inner(4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": 3}, "outer.name must be a string, got 3"),
+        ({"rate": True}, "outer.rate must be a number, got True"),
+        ({"rate": 10**400}, "outer.rate is too large"),
+        ({"kind": "c"}, "outer.kind must be one of 'a', 'b', got 'c'"),
+        ({"kind": []}, "outer.kind must be one of"),
+        ({"inners": {}}, "outer.inners must be a list"),
+        ({"inners": [{"size": 1}, {"size": 1.5}]}, r"outer.inners\[1\].size must be an integer or a string, got 1.5"),
+        ({"inners": [{}]}, r"outer.inners\[0\].size is missing"),
+        ({"maybe": 1}, "outer.maybe must be a JSON object"),
+        ({"maybe": {"size": 1, "hue": 2}}, "outer.maybe.hue is not a known key"),
+        ({"count": True}, "outer.count must be an integer or null, got True"),
+        ({"flag": 1}, "outer.flag must be true or false"),
+        ({"free": []}, "outer.free must be an object"),
+    ],
+)
+def test_errors_name_the_path(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        read(Outer, {**GOOD, **change}, "outer")
+
+
+def test_not_an_object() -> None:
+    with pytest.raises(ModelError, match="outer must be a JSON object"):
+        read(Outer, [], "outer")
