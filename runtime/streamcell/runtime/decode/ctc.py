@@ -1,0 +1,234 @@
+"""Greedy CTC with real durations, as a stream."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from itertools import accumulate, groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamcell.runtime.errors import InputError
+from streamcell.runtime.events import Segment
+from streamcell.runtime.posteriors import Frames
+from streamcell.runtime.wire import pack, unpack
+
+__all__ = ["GreedyCTC"]
+
+_VERSION = 1
+_FLOOR = np.float32(-1e4)  # of log-probabilities, so that -inf may come
+
+
+@dataclass(slots=True)
+class _Token:
+    """A token whose end may still move: its spike was heard, its run goes on."""
+
+    id: int
+    label: int
+    start: int  # frame
+    first: int  # first frame of the spike
+    last: int  # last frame of the spike
+    before: float  # sum of confidences before `start`
+
+
+class GreedyCTC:
+    """Turn frames into segments, as soon as they can be known.
+
+    Tokens are greedy CTC's (Graves et al., 2006): the best label of each frame, repeats merged, blanks dropped. CTC
+    spikes are narrow, so times come from elsewhere: our networks also train the softmax without the blank as a
+    classifier of frames. The *run* of a frame is the stretch around it in which the same label is best without the
+    blank. A token lasts from the beginning of the run of its spike (but not from more than ``reach`` before it) to the
+    end of the run; two spikes in one run share it at the midpoint between them. Its confidence is the mean over its
+    frames of P(label | not blank). Silence is a label like any other.
+
+    A token is told as a partial segment with every push until its run ends, then once as a final one. Revisions rise,
+    but not by one: they count frames since the spike began, so that finals are the same for any cutting of the frames.
+
+    Args:
+        labels: Name of each column.
+        blank: The blank's column.
+        seconds_per_step: Length of a frame.
+        reach: Seconds; also bounds the memory.
+
+    Raises:
+        InputError: If an argument makes no sense.
+
+    Examples:
+        Spikes at frames 1 (A) and 4 (B); without the blank, A is best in frames 0 to 2, B in 3 to 4.
+
+        >>> best = [[0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.6, 0.3, 0.1], [0.6, 0.1, 0.3], [0.1, 0.1, 0.8]]
+        >>> decoder = GreedyCTC(["<blank>", "A", "B"], blank=0, seconds_per_step=0.5)
+        >>> found = decoder.push(Frames(np.log(np.float32(best)), first=0))
+        >>> [(s.label, s.start, s.end, s.final) for s in found]
+        [('A', 0.0, 1.5, True), ('B', 1.5, 2.5, False)]
+        >>> [(s.label, s.start, s.end, s.final) for s in decoder.flush(2.5)]
+        [('B', 1.5, 2.5, True)]
+    """
+
+    _next: int | None  # frame expected next
+
+    def __init__(self, labels: Sequence[str], blank: int, seconds_per_step: float, reach: float = 1.0) -> None:
+        if not 0 <= blank < len(labels) or len(labels) < 2:
+            raise InputError(f"blank must be one of {len(labels)} columns, with a label beside it; got {blank}")
+        if not seconds_per_step > 0 or not reach > 0:
+            raise InputError(f"expected lengths above 0 s, got frames of {seconds_per_step} and a reach of {reach}")
+        self._labels, self._blank = tuple(labels), blank
+        self._seconds, self._reach = seconds_per_step, reach
+        self._reach_frames = max(1, round(reach / seconds_per_step))
+        self.reset()
+
+    @property
+    def settled(self) -> float:
+        """Return the time (seconds) before which no segment will begin any more; -inf before the first frame."""
+        if self._next is None:
+            return -np.inf
+        earliest = max(self._run, self._next - self._reach_frames)
+        return self._time(self._token.start if self._token else earliest)
+
+    def push(self, frames: Frames) -> list[Segment]:
+        """Take the next frames; return what became final, then the token that goes on, if any.
+
+        Where ``frames.first`` is later than expected (samples were skipped), a token that goes on ends there.
+
+        Args:
+            frames: `[T, C]`, T from 0, C as many as labels.
+
+        Raises:
+            InputError: If the shape does not fit, or the frames do not come in order.
+        """
+        log_probs = frames.log_probs
+        if log_probs.ndim != 2 or log_probs.shape[1] != len(self._labels):
+            raise InputError(f"expected frames [T, {len(self._labels)}], got {list(log_probs.shape)}")
+        if not len(log_probs):
+            return []
+        found = self._join(frames)
+        best, label, confidence = _read(log_probs, self._blank)
+        begin, self._next = frames.first, frames.first + len(confidence)
+        self._sums += accumulate(confidence, initial=self._sums.pop())
+        for answers, same in groupby(zip(best, label, strict=True)):
+            end = begin + sum(1 for _ in same)
+            found += self._piece(begin, end, *answers)
+            begin = end
+        self._trim(self._next)
+        if token := self._token:
+            found.append(self._segment(token, self._next, self._next - 1 - token.first, final=False))
+        return found
+
+    def flush(self, end_time: float) -> list[Segment]:
+        """End the frames at ``end_time`` (seconds); return what was not final. What follows may begin anywhere."""
+        found = [] if self._next is None else self._close(self._next, self._next, end_time)
+        self._begin()
+        return found
+
+    def reset(self) -> None:
+        """Forget everything, the count of segments too: be as fresh."""
+        self._count = 0
+        self._begin()
+
+    def to_bytes(self) -> bytes:
+        """Return everything as bytes, for `from_bytes`."""
+        meta = {
+            "version": _VERSION,
+            "settings": [self._labels, self._blank, self._seconds, self._reach],
+            "token": None if self._token is None else astuple(self._token),
+            **{name: getattr(self, f"_{name}") for name in _COUNTERS},
+        }
+        return pack("ctc", meta, {"sums": np.array(self._sums, np.float64)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "GreedyCTC":
+        """Go on exactly where `to_bytes` was called.
+
+        Raises:
+            InputError: If the bytes are damaged, of another kind or version.
+        """
+        meta, arrays = unpack(data, "ctc")
+        if meta.get("version") != _VERSION:
+            raise InputError(f"expected a saved CTC decoder of version {_VERSION}, got {meta.get('version')!r}")
+        try:
+            decoder = cls(*meta["settings"])
+            decoder._token = None if meta["token"] is None else _Token(*meta["token"])
+            decoder._sums = arrays["sums"].tolist()
+            for name in _COUNTERS:
+                setattr(decoder, f"_{name}", meta[name])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"a saved CTC decoder is damaged: {error!r}") from error
+        return decoder
+
+    def _begin(self) -> None:
+        self._next = None
+        self._origin = 0.0  # time of frame 0
+        self._best = self._blank  # of the frame before
+        self._label = -1  # best without the blank, of the frame before
+        self._run = 0  # where the run of that label began
+        self._token: _Token | None = None
+        self._sums = [0.0]  # of the confidences before frames _base, _base + 1, ... _next
+        self._base = 0
+
+    def _join(self, frames: Frames) -> list[Segment]:
+        """Fit new frames to those before; return the token that a hole between them ends."""
+        if self._next == frames.first and self._origin == frames.origin:
+            return []
+        if self._next is not None and (self._next > frames.first or self._origin != frames.origin):
+            raise InputError(
+                f"expected frame {self._next} counted from {self._origin} s, got frame {frames.first} counted from "
+                f"{frames.origin} s; flush() before frames that do not follow"
+            )
+        found = [] if self._next is None else self._close(self._next, self._next)
+        self._origin, self._base, self._label = frames.origin, frames.first, -1
+        self._sums = self._sums[-1:]
+        return found
+
+    def _piece(self, start: int, stop: int, best: int, label: int) -> list[Segment]:
+        """Take frames ``start`` to ``stop - 1``, which have the same two answers."""
+        found: list[Segment] = []
+        if label != self._label:
+            found = self._close(start, start)
+            self._label, self._run = label, start
+        if best not in (self._blank, self._best):
+            earliest = max(self._run, start - self._reach_frames)
+            if self._token:
+                earliest = max(earliest, (self._token.last + 1 + start) // 2)
+                found += self._close(earliest, start)
+            before = self._sums[earliest - self._base]
+            self._token = _Token(self._count, label, earliest, start, stop - 1, before)
+            self._count += 1
+        elif best != self._blank and self._token:
+            self._token.last = stop - 1
+        self._best = best
+        return found
+
+    def _close(self, end: int, seen: int, end_time: float = np.inf) -> list[Segment]:
+        """End the token that goes on, now that frame ``seen`` is known."""
+        if self._token is None:
+            return []
+        token, self._token = self._token, None
+        return [self._segment(token, end, seen - token.first, final=True, end_time=end_time)]
+
+    def _segment(self, token: _Token, end: int, revision: int, *, final: bool, end_time: float = np.inf) -> Segment:
+        confidence = (self._sums[end - self._base] - token.before) / (end - token.start)
+        start_time, stop_time = min(self._time(token.start), end_time), min(self._time(end), end_time)
+        label = self._labels[token.label]
+        return Segment(label, start_time, stop_time, min(1.0, confidence), final, token.id, revision)
+
+    def _time(self, frame: int) -> float:
+        return self._origin + frame * self._seconds
+
+    def _trim(self, end: int) -> None:
+        """Forget sums that no start can reach any more."""
+        old = end - self._reach_frames - self._base
+        if old > 0:
+            del self._sums[:old]
+            self._base += old
+
+
+_COUNTERS = ("next", "origin", "best", "label", "run", "base", "count")
+
+
+def _read(log_probs: NDArray[np.float32], blank: int) -> tuple[list[int], list[int], list[float]]:
+    """Return for each frame the best label, the best without the blank, and its probability without the blank."""
+    spoken = np.maximum(log_probs, _FLOOR)
+    spoken[:, blank] = -np.inf
+    label = spoken.argmax(1)
+    spoken -= spoken[np.arange(len(label)), label][:, None]
+    confidence = 1.0 / np.exp(spoken).sum(1, dtype=np.float64)
+    return log_probs.argmax(1).tolist(), label.tolist(), confidence.tolist()
