@@ -15,5 +15,5 @@ def corpus(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     for path in SAMPLES.glob("*.flac"):
         shutil.copy(path, folder)
-    shutil.copy(SAMPLES / "references.jsonl", folder / "utterances.jsonl")
+    shutil.copy(SAMPLES / "utterances.jsonl", folder)
     return tmp_path / "data"

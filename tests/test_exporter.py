@@ -1,6 +1,5 @@
 """A run's best network becomes a file that says everything."""
 
-
 import numpy as np
 import pytest
 

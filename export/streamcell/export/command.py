@@ -83,19 +83,9 @@ def _recordings(paths: Sequence[Path], sample_rate: int) -> "Mapping[str, NDArra
 
 
 def _read(path: Path, sample_rate: int) -> "NDArray[np.float32]":
-    import numpy as np
+    from streamcell.runtime.sources import read_excerpt
 
-    from streamcell.runtime.resample import Resampler
-    from streamcell.runtime.sources import AudioFile
-
-    with AudioFile(path) as audio:
-        resampler = Resampler(audio.sample_rate, sample_rate, "file")
-        blocks = []
-        for block in audio:
-            blocks.append(resampler.push(block))
-            if audio.seconds >= SECONDS:
-                break
-    samples = np.concatenate([*blocks, resampler.flush()])[: round(SECONDS * sample_rate)]
+    samples = read_excerpt(path, sample_rate, SECONDS)
     if len(samples) < sample_rate:
         raise InputError(f"--audio {path} has {len(samples) / sample_rate:.2f} s; expected a recording of at least 1 s")
     return samples

@@ -115,7 +115,7 @@ class Session:
             network, self.material.validation, self.material.validation_recordings, self.recipe.model.look_ahead
         )
         last = updates[-1]
-        means = {key: sum(getattr(one, key) for one in updates) / len(updates) for key in ("ctc", "frame", "gradient")}
+        means = {key: _mean([getattr(one, key) for one in updates]) for key in ("ctc", "frame", "gradient")}
         self.log.append(
             {
                 "update": last.number,
@@ -134,21 +134,24 @@ class Session:
         plot_curves(self.log, self.out / "curves.png")
 
     def _keep(self, weights: dict[str, torch.Tensor], result: Validation, update: int) -> None:
+        figures = {"validation_error_rate": round(result.rate, 4), "updates": update, **_counts(result)}
+        checkpoint.save_best(self.out / "best.pt", weights, self.text, figures)
         groups = by_group((f"{one.utterance.corpus}/{one.utterance.speaker}", one.errors) for one in result.scored)
         speakers = {name: round(rate.rate, 4) for name, rate in sorted(groups.items())}
-        figures = {
-            "validation_error_rate": round(result.rate, 4),
-            "validation_speakers": speakers,
-            "updates": update,
-            **_counts(result),
-        }
-        checkpoint.save_best(self.out / "best.pt", weights, self.text, figures)
-        (self.out / "validation.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        (self.out / "validation.json").write_text(
+            json.dumps({**figures, "speakers": speakers}, indent=1), encoding="utf-8"
+        )
         plot_confusions([(one.reference, one.hypothesis) for one in result.scored], self.out / "confusions.png")
 
     def _save(self) -> None:
         content = {"trainer": self.trainer.state_dict(), "log": self.log, "best": self.best, "stale": self.stale}
         checkpoint.save(self.out / "checkpoint.pt", {"recipe": msgspec.to_builtins(self.recipe), **content})
+
+
+def _mean(values: list[float]) -> float:
+    """Return the mean of what was measured; the CTC loss is zero as long as only frames are trained."""
+    measured = [value for value in values if value]
+    return sum(measured) / len(measured) if measured else 0.0
 
 
 def _counts(result: Validation) -> dict[str, int]:
