@@ -1,0 +1,125 @@
+"""``streamcell inspect``: what a model file says about itself."""
+
+import argparse
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamcell.runtime.cli import options
+
+if TYPE_CHECKING:
+    from streamcell.runtime.manifest import Manifest, OutputSpec
+    from streamcell.runtime.model import Model
+
+HELP = "print what a model takes, gives and carries"
+
+DESCRIPTION = """\
+Print what a model takes, gives and carries: input, states, labels, decoder, what lost samples do to it, the proof of
+its streaming guarantee, training data and figures, licence. All of it stands inside the .onnx file."""
+
+EPILOG = """\
+examples:
+  streamcell inspect                      the model that comes along
+  streamcell inspect my.onnx
+  streamcell inspect my.onnx --json       the manifest itself, e.g. for jq
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("model", nargs="?", metavar="MODEL", help=options.MODEL_HELP)
+    parser.add_argument("--json", action="store_true", help="print the manifest as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the manifest, readable or as JSON."""
+    from streamcell.runtime.model import Model
+
+    model = Model.open(args.model)
+    if args.json:
+        print(json.dumps(json.loads(model.manifest.to_json()), indent=2, ensure_ascii=False))
+        return 0
+    for key, value in _facts(model, args.model):
+        print(f"{key:<14}{textwrap.fill(value, 100, subsequent_indent=' ' * 14, break_long_words=False)}")
+    return 0
+
+
+def _facts(model: "Model", name: str | None) -> Iterator[tuple[str, str]]:
+    manifest = model.manifest
+    yield "model", f"{manifest.name}: {manifest.description}"
+    yield from _input(manifest)
+    for output in manifest.outputs:
+        yield from _output(output)
+    yield from _states(manifest)
+    yield "task", f"{manifest.task}; decoder: {_plain(manifest.decoder)}"
+    yield "gaps", f"up to {manifest.gap.reset_after:g} s: {_GAPS[manifest.gap.action]}; longer: the state is reset"
+    yield "call", _call(manifest)
+    yield "parity", _parity(manifest)
+    for key, value in manifest.training.items():
+        yield "training", f"{key}: {_plain(value)}"
+    yield "licence", manifest.licence or "not said"
+    yield "made by", manifest.created_by or "not said"
+    yield "file", f"{_size(name) / 1e6:.2f} MB, sha256 {model.fingerprint}"
+
+
+_GAPS = {"fill": "heard as silence", "hold": "skipped, the state is kept"}
+
+
+def _input(manifest: "Manifest") -> Iterator[tuple[str, str]]:
+    spec = manifest.input
+    step = spec.seconds_per_step * 1000
+    shape = "[B, N]" if spec.kind == "audio" else f"[B, T, {spec.channels}]"
+    rate = f"{spec.sample_rate} Hz" + (" (other rates are converted)" if spec.kind == "audio" else "")
+    yield "input", f"{spec.name}: {spec.kind}, float32 {shape}, {rate}, {spec.channels} channel(s)"
+    yield "step", f"{spec.samples_per_step} samples, {step:g} ms; look-ahead {spec.look_ahead_steps * step:g} ms"
+
+
+def _output(output: "OutputSpec") -> Iterator[tuple[str, str]]:
+    blank = "none" if output.blank is None else output.labels[output.blank]
+    shape = f"[B, T, {len(output.labels)}]"
+    yield (
+        "output",
+        f"{output.name}: {output.kind}, float32 {shape}, a frame every {output.seconds_per_step * 1000:g} ms",
+    )
+    yield "labels", f"{' '.join(output.labels)} (blank: {blank}, silence: {output.silence or 'none'})"
+
+
+def _states(manifest: "Manifest") -> Iterator[tuple[str, str]]:
+    for state in manifest.states:
+        shape = ", ".join(map(str, state.shape))
+        yield "state", f"{state.input} -> {state.output}: {state.dtype} [{shape}], begins as {state.initial:g}"
+    if not manifest.states:
+        yield "state", "none"
+
+
+def _call(manifest: "Manifest") -> str:
+    steps = "any number of steps" if manifest.steps_per_call is None else f"exactly {manifest.steps_per_call} steps"
+    shared = (
+        "streams may share it" if manifest.batch_invariant else "streams run one by one, as sharing changes answers"
+    )
+    return f"{steps} a call; {shared}"
+
+
+def _parity(manifest: "Manifest") -> str:
+    proof = manifest.parity
+    if proof is None:
+        return "never proved; run `streamcell verify`"
+    measured = f"outputs {proof.outputs:.1e}, states {proof.states:.1e}, {proof.cases} cases"
+    return f"whole, step by step and in any blocks: the same within {proof.bound:g} (measured: {measured})"
+
+
+def _plain(value: Any) -> str:
+    """Write a JSON value without its quotes and braces."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items()) or "defaults"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return str(value)
+
+
+def _size(name: str | None) -> int:
+    from streamcell.runtime.models import DEFAULT_MODEL, find_bundled
+
+    return len((find_bundled(name or DEFAULT_MODEL) or Path(name or DEFAULT_MODEL)).read_bytes())

@@ -1,0 +1,96 @@
+"""The live view of ``streamcell mic``; the only file that needs rich."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from streamcell.runtime.errors import MissingExtraError
+from streamcell.runtime.events import Gap, Reset, Segment
+from streamcell.runtime.phones import SILENCE
+from streamcell.runtime.transcribe import Heard
+
+try:
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.text import Text
+except ImportError as error:
+    raise MissingExtraError("rich", "audio", "to show phones live in a terminal (or use --format jsonl)") from error
+
+_METER = 30  # columns
+_FLOOR = -60.0  # dBFS at the meter's left end
+
+
+@contextmanager
+def live(rename: Callable[[str], str]) -> Iterator[Callable[[Heard], None]]:
+    """Give what shows each block: the phones since the last pause, and below them the meter.
+
+    Args:
+        rename: How a label is written.
+    """
+    console = Console(highlight=False)
+    view = _View(rename)
+    shared = sys.stderr.isatty()  # then what is said there goes above the live line, not through it
+    with Live(console=console, refresh_per_second=12, transient=True, redirect_stderr=shared) as screen:
+
+        def show(heard: Heard) -> None:
+            for done in view.add(heard):
+                console.print(done)
+            screen.update(Group(view.phones(console.width), meter(heard)))
+
+        yield show
+        if view.said:
+            console.print(view.line())
+
+
+class _View:
+    """Remember what was said since the last pause."""
+
+    def __init__(self, rename: Callable[[str], str]) -> None:
+        self._rename = rename
+        self.said: list[Segment] = []
+        self._guess: list[Segment] = []
+
+    def add(self, heard: Heard) -> Iterator[Text]:
+        """Take a block's events; yield the lines that are complete: phrases between pauses, gaps and resets."""
+        for event in heard.events:
+            if not isinstance(event, Segment):
+                yield Text(_describe(event), style="yellow")
+            elif event.label == SILENCE:
+                if event.final and self.said:
+                    yield self.line()
+                    self.said = []
+            elif event.final:
+                self.said.append(event)
+                self._guess = [guess for guess in self._guess if guess.id > event.id]
+            else:
+                self._guess = [guess for guess in self._guess if guess.id != event.id] + [event]
+
+    def line(self) -> Text:
+        """Return the phrase, with the time of its beginning."""
+        return Text.assemble((f"{self.said[0].start:8.2f}  ", "dim"), self._write(self.said))
+
+    def phones(self, width: int) -> Text:
+        """Return the phrase and what may follow, its end as far as it fits."""
+        text = Text.assemble(self._write(self.said), " ", (self._write(self._guess), "dim"))
+        return text[max(0, len(text) - width + 1) :]
+
+    def _write(self, segments: list[Segment]) -> str:
+        return " ".join(self._rename(segment.label) for segment in segments)
+
+
+def meter(heard: Heard) -> Text:
+    """Return level, latency, time and losses as one line."""
+    filled = round(_METER * min(max(1 - heard.level / _FLOOR, 0), 1))
+    style = "red" if heard.level > -3 else "green"
+    return Text.assemble(
+        ("━" * filled, style),
+        ("━" * (_METER - filled), "dim"),
+        f" {heard.level:6.1f} dBFS  {heard.latency * 1000:4.0f} ms behind  {heard.seconds:7.1f} s  ",
+        (f"{heard.dropped} dropped", "bold red" if heard.dropped else "dim"),
+    )
+
+
+def _describe(event: Gap | Reset) -> str:
+    if isinstance(event, Gap):
+        return f"{event.start:8.2f}  (gap: {event.samples} samples lost, {event.reason}; {event.action})"
+    return f"{event.time:8.2f}  (reset: {event.reason})"

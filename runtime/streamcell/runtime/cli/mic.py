@@ -1,0 +1,163 @@
+"""``streamcell mic``: the phones of what is being said."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event as Flag
+from typing import TYPE_CHECKING
+
+from streamcell.runtime.cli import options
+
+if TYPE_CHECKING:
+    from streamcell.runtime.events import Event
+    from streamcell.runtime.sources import Microphone
+    from streamcell.runtime.transcribe import Heard
+
+HELP = "print what a model hears through a microphone, live"
+
+DESCRIPTION = """\
+Print what a model hears through a microphone, live, until Ctrl-C. In a terminal: the phones as they are heard, a level
+meter (dBFS), the latency and the dropped samples. Elsewhere: a line for each phone once it is final."""
+
+EPILOG = """\
+examples:
+  streamcell mic                                 listen to the default microphone until Ctrl-C
+  streamcell mic --list-devices                  the microphones that there are
+  streamcell mic --device USB --seconds 10       ten seconds of the one whose name holds "USB"
+  streamcell mic --format jsonl > phones.jsonl   one JSON object for each phone, pause or gap
+
+A microphone needs the PortAudio library; on Debian and Ubuntu: apt install libportaudio2
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("--device", metavar="NAME|NUMBER", help="a microphone (default: the system's)")
+    parser.add_argument("--list-devices", action="store_true", help="print the microphones that there are, and end")
+    options.add_model(parser)
+    parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds (default: at Ctrl-C)")
+    parser.add_argument("--format", choices=("live", "jsonl"), default="live", help="default: live")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Listen until the time is over or Ctrl-C; print what is heard, and a summary on stderr."""
+    from streamcell.runtime.sources import Microphone
+
+    if args.list_devices:
+        return _list()
+    from streamcell.runtime.stream import Stream
+    from streamcell.runtime.transcribe import listen
+
+    microphone = Microphone(args.device)
+    stream = Stream(options.open_model(args), microphone.sample_rate)
+    limit = args.seconds or float("inf")
+    summary = _Summary()
+    try:
+        with _until_signal() as ended, _printer(args) as show:
+            for heard in listen(stream, microphone, lambda seconds: ended.is_set() or seconds >= limit):
+                if not summary.blocks:
+                    _announce(microphone)
+                summary.add(heard)
+                show(heard)
+    finally:
+        if summary.blocks:
+            print(f"streamcell: {summary}", file=sys.stderr)
+    return 0
+
+
+def _announce(microphone: "Microphone") -> None:
+    name, rate = microphone.device.name, microphone.sample_rate
+    print(f"streamcell: listening to {name!r} at {rate} Hz; Ctrl-C ends", file=sys.stderr)
+
+
+class _Summary:
+    """Count what was heard."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.blocks = self.segments = self.dropped = self.gaps = 0
+
+    def add(self, heard: "Heard") -> None:
+        from streamcell.runtime.events import Gap, Segment
+        from streamcell.runtime.phones import SILENCE
+
+        self.blocks += 1
+        self.seconds, self.dropped = heard.seconds, heard.dropped
+        self.gaps += sum(isinstance(event, Gap) for event in heard.events)
+        self.segments += sum(
+            isinstance(event, Segment) and event.final and event.label != SILENCE for event in heard.events
+        )
+
+    def __str__(self) -> str:
+        return f"heard {self.seconds:.1f} s: {self.segments} phones, {self.dropped} samples dropped, {self.gaps} gaps"
+
+
+@contextmanager
+def _until_signal() -> Iterator[Flag]:
+    """Give a flag that the first Ctrl-C or SIGTERM sets, so that no block is left half done; the second interrupts."""
+    flag = Flag()
+
+    def end(_number: int, _frame: object) -> None:
+        if flag.is_set():
+            raise KeyboardInterrupt
+        flag.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _printer(args: argparse.Namespace) -> "Iterator[Callable[[Heard], None]]":
+    """Give what shows a block's events: a live line in a terminal, else one line for each final event."""
+    from streamcell.runtime.formats import jsonl, text
+    from streamcell.runtime.phones import to_ipa
+
+    rename = to_ipa if args.ipa else str
+    if args.format == "live" and sys.stdout.isatty():
+        from streamcell.runtime.cli.live import live
+
+        with live(rename) as show:
+            yield show
+    else:
+        yield _lines(jsonl.line if args.format == "jsonl" else text.line, rename)
+
+
+def _lines(line: "Callable[[Event], str]", rename: Callable[[str], str]) -> "Callable[[Heard], None]":
+    from streamcell.runtime.formats import relabel
+    from streamcell.runtime.transcribe import is_final
+
+    def show(heard: "Heard") -> None:
+        for event in filter(is_final, heard.events):
+            print(line(relabel(event, rename)), flush=True)
+
+    return show
+
+
+def _list() -> int:
+    from streamcell.runtime.errors import SourceError
+    from streamcell.runtime.sources import list_devices
+
+    devices = list_devices()
+    if not devices:
+        raise SourceError("no microphone was found")
+    for device in devices:
+        mark = "*" if device.default else " "
+        print(f"{mark} {device.index:>3}  {device.name}  ({device.channels} in, {device.sample_rate} Hz)")
+    return 0
+
+
+def _seconds(text: str) -> float:
+    """Read a positive number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return value

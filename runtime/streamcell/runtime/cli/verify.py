@@ -1,0 +1,64 @@
+"""``streamcell verify``: prove a model's streaming guarantee on this machine."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from streamcell.runtime.cli import options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from streamcell.runtime.model import Model
+
+HELP = "prove on this machine that a model streams as it should"
+
+DESCRIPTION = """\
+Prove on this machine that a model gives the same log-probabilities and the same final states whether samples come all
+at once or in blocks of 1, 7, 160 and 481, for one stream and for three, from random states too."""
+
+EPILOG = """\
+examples:
+  streamcell verify                               the model that comes along, on random input
+  streamcell verify my.onnx --audio speech.wav    on random input and on a recording (its first 10 s)
+
+exit code: 0 within the model's bound, 1 the bound is broken, 2 the model or the recording could not be read
+"""
+
+_BOUND = 1e-4  # where the manifest has none
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("model", nargs="?", metavar="MODEL", help=options.MODEL_HELP)
+    parser.add_argument("--audio", metavar="FILE", help="a recording to try as well")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the differences, a table an input; return 1 if one is above the bound."""
+    from streamcell.runtime.model import Model
+    from streamcell.runtime.verify import verify
+
+    model = Model.open(args.model)
+    inputs = (
+        {"random input": None} if args.audio is None else {"random input": None, args.audio: _read(model, args.audio)}
+    )
+    bound = model.manifest.parity.bound if model.manifest.parity else _BOUND
+    broken = 0
+    for name, samples in inputs.items():
+        report = verify(model, samples)
+        verdict = "kept" if report.within(bound) else "BROKEN"
+        print(f"{model.manifest.name}, {name}:\n{report}\nbound {bound:g}: {verdict}\n", flush=True)
+        broken |= verdict == "BROKEN"
+    return int(broken)
+
+
+def _read(model: "Model", path: str) -> "NDArray[np.float32]":
+    """Return the first seconds of a recording at the model's rate, `[N]`."""
+    from streamcell.runtime.errors import InputError
+    from streamcell.runtime.sources import read_excerpt
+
+    spec = model.manifest.input
+    if spec.kind != "audio":
+        raise InputError(f"{model.manifest.name} takes {spec.kind}, not audio; leave --audio out")
+    return read_excerpt(path, spec.sample_rate)

@@ -1,0 +1,49 @@
+"""How results are written: one file a format, each with ``write(transcript) -> str`` and ``line(event) -> str``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from streamcell.runtime.events import Event, Segment
+
+__all__ = ["Transcript", "relabel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Hold what was found in one recording.
+
+    Attributes:
+        file: Its name, as the user gave it.
+        duration: Seconds that could be read.
+        events: Final segments, gaps and resets, in time order.
+        cut: Whether the file was damaged or shorter than it should be.
+    """
+
+    file: str
+    duration: float
+    events: tuple[Event, ...]
+    cut: bool = False
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Return the segments alone."""
+        return tuple(event for event in self.events if isinstance(event, Segment))
+
+    def relabel(self, rename: Callable[[str], str]) -> "Transcript":
+        """Return the same with other labels.
+
+        Examples:
+            >>> Transcript("a.wav", 1.0, (Segment("AH", 0.0, 0.1, 0.9),)).relabel(str.lower).segments[0].label
+            'ah'
+        """
+        return replace(self, events=tuple(relabel(event, rename) for event in self.events))
+
+
+def relabel(event: Event, rename: Callable[[str], str]) -> Event:
+    """Return a segment with another label; gaps and resets as they are.
+
+    Examples:
+        >>> relabel(Segment("AH", 0.0, 0.1, 0.9), str.lower).label
+        'ah'
+    """
+    return replace(event, label=rename(event.label)) if isinstance(event, Segment) else event

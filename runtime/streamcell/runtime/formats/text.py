@@ -1,0 +1,36 @@
+"""Plain text for people: a header, then one aligned line an event."""
+
+from streamcell.runtime.events import Event, Gap, Segment
+from streamcell.runtime.formats import Transcript
+
+__all__ = ["line", "write"]
+
+
+def write(transcript: Transcript) -> str:
+    """Write a transcript: file and duration, then a line an event: start, end (seconds), label, confidence.
+
+    Examples:
+        >>> segments = Segment("HH", 0.25, 0.31, 0.9), Segment("AY", 0.31, 0.5, 0.75)
+        >>> print(write(Transcript("a.wav", 1.5, segments)), end="")
+        a.wav  1.500 s
+           0.250    0.310  HH    0.90
+           0.310    0.500  AY    0.75
+    """
+    header = f"{transcript.file}  {transcript.duration:.3f} s"
+    return "".join(f"{text}\n" for text in (header, *map(line, transcript.events)))
+
+
+def line(event: Event) -> str:
+    """Write one event, without the end of the line.
+
+    Examples:
+        >>> line(Gap(1.0, 1.5, 8000, "overflow", "fill"))
+        '   1.000    1.500  (gap: 8000 samples lost, overflow; fill)'
+    """
+    if isinstance(event, Segment):
+        return f"{event.start:8.3f} {event.end:8.3f}  {event.label:<4}  {event.confidence:.2f}"
+    if isinstance(event, Gap):
+        return (
+            f"{event.start:8.3f} {event.end:8.3f}  (gap: {event.samples} samples lost, {event.reason}; {event.action})"
+        )
+    return f"{event.time:8.3f} {event.time:8.3f}  (reset: {event.reason})"

@@ -1,0 +1,63 @@
+"""The 39 phones of ARPAbet without stress, as in the CMU dictionary, and how IPA writes them."""
+
+# ruff: noqa: RUF001 - IPA letters are meant to look like Latin ones
+
+from collections.abc import Iterable
+
+from streamcell.runtime.errors import InputError
+
+__all__ = ["ARPABET", "IPA", "SILENCE", "check_arpabet", "to_ipa"]
+
+SILENCE = "SIL"
+
+# fmt: off
+IPA = {
+    "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "aʊ", "AY": "aɪ", "B": "b", "CH": "tʃ", "D": "d", "DH": "ð",
+    "EH": "ɛ", "ER": "ɝ", "EY": "eɪ", "F": "f", "G": "ɡ", "HH": "h", "IH": "ɪ", "IY": "i", "JH": "dʒ", "K": "k",
+    "L": "l", "M": "m", "N": "n", "NG": "ŋ", "OW": "oʊ", "OY": "ɔɪ", "P": "p", "R": "ɹ", "S": "s", "SH": "ʃ",
+    "T": "t", "TH": "θ", "UH": "ʊ", "UW": "u", "V": "v", "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ",
+}
+# fmt: on
+"""ARPAbet to IPA as General American says it. Without stress, ``AH`` is ʌ also where a dictionary writes ə."""
+
+ARPABET = tuple(IPA)
+"""The 39 phones, in alphabetical order."""
+
+
+def to_ipa(label: str) -> str:
+    """Write one ARPAbet phone in the International Phonetic Alphabet; silence stays ``SIL``.
+
+    Args:
+        label: One of `ARPABET`, or `SILENCE`.
+
+    Raises:
+        InputError: If the label is neither.
+
+    Examples:
+        >>> [to_ipa(label) for label in ("SIL", "CH", "IY", "Z")]
+        ['SIL', 'tʃ', 'i', 'z']
+    """
+    if label == SILENCE:
+        return label
+    if label not in IPA:
+        raise InputError(
+            f"expected an ARPAbet phone without stress ({', '.join(ARPABET[:3])}, ...) or {SILENCE}, got {label!r}"
+        )
+    return IPA[label]
+
+
+def check_arpabet(labels: Iterable[str]) -> None:
+    """Make sure that every label can be written in IPA.
+
+    Raises:
+        InputError: If one cannot; the message names the first few.
+
+    Examples:
+        >>> check_arpabet(["SIL", "AA", "ZH"])
+    """
+    strangers = [label for label in labels if label != SILENCE and label not in IPA]
+    if strangers:
+        shown = ", ".join(strangers[:5])
+        raise InputError(
+            f"IPA needs a model whose labels are ARPAbet phones; this one also gives {shown}. Leave IPA out."
+        )

@@ -1,0 +1,391 @@
+# ruff: noqa: RUF001 - IPA letters are meant to look like Latin ones
+import hashlib
+import json
+import os
+import pty
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from helpers import LABELS, tiny_manifest, tiny_model
+from streamcell.runtime.cli import main as cli
+from streamcell.runtime.cli.main import main
+from streamcell.runtime.manifest import Parity
+
+SPEECH = Path("samples/phonemes/learner.flac")
+COMMANDS = ("transcribe", "mic", "inspect", "verify")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(tiny_model(samples_per_step=160, sample_rate=16000))
+    return str(path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Run the command line in this process; return exit code, stdout, stderr."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err
+    return code, out, err
+
+
+def outside(
+    *arguments: object, code: str = "from streamcell.runtime.cli.main import main; sys.exit(main(sys.argv[1:]))"
+) -> "subprocess.CompletedProcess[str]":
+    call = [sys.executable, "-c", f"import sys; {code}", *map(str, arguments)]
+    return subprocess.run(call, capture_output=True, text=True, check=False, timeout=120)
+
+
+# streamcell
+
+
+def test_help_lists_the_commands_and_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "--help")
+    assert (code, err) == (0, "")
+    for name in COMMANDS:
+        assert f"\n  {name} " in out
+    assert "examples:\n  streamcell transcribe speech.wav" in out
+    code, out, err = run(capsys)
+    assert (code, out) == (2, "")
+    assert "commands:" in err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, name, "--help")
+    assert code == 0
+    assert out.startswith(f"usage: streamcell {name}")
+    assert f"examples:\n  streamcell {name}" in out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--version")
+    assert code == 0
+    assert out.startswith("streamcell 0.")
+
+
+def test_python_m_is_the_same(model: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "streamcell", "inspect", model], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("model")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("transcibe", "Did you mean `streamcell transcribe`?"),
+        ("verfy", "Did you mean `streamcell verify`?"),
+        ("qqqqqq", "There are: "),
+        (str(SPEECH), f"Did you mean `streamcell transcribe {SPEECH}`?"),
+    ],
+)
+def test_an_unknown_command_is_answered_with_the_nearest(
+    name: str, advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, name)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"streamcell: error: unknown command {name!r}. {advice}")
+
+
+def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--nope")[0] == 2
+    assert run(capsys, "transcribe", "a.wav", "--nope")[0] == 2
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["transcribe", "--help"], ["mic", "--help"]])
+def test_help_needs_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "from streamcell.runtime.cli.main import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'onnx', 'librosa', 'scipy', 'rich', 'sounddevice', 'onnxruntime'}\n"
+        "print('LOADED', *sorted(heavy & set(sys.modules)))"
+    )
+    assert outside(*arguments, code=code).stdout.splitlines()[-1].strip() == "LOADED"
+
+
+def test_transcribe_never_imports_torch(model: str) -> None:
+    code = (
+        "from streamcell.runtime.cli.main import main\ncode = main(sys.argv[1:])\n"
+        "print(code, *sorted({'torch', 'onnx', 'librosa', 'scipy', 'rich', 'sounddevice'} & set(sys.modules)))"
+    )
+    assert outside("transcribe", SPEECH, "--model", model, code=code).stdout.splitlines()[-1].strip() == "0"
+
+
+BAD = {
+    "missing": "no_such_module_anywhere",
+    "empty": "json",
+    "raises": "bad_command",
+}
+
+
+@pytest.fixture
+def strangers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Install broken third-party commands, one of them under a name of ours."""
+    (tmp_path / "bad_command.py").write_text("raise SystemExit('no')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    bad = [EntryPoint(name, value, cli.GROUP) for name, value in {**BAD, "inspect": "bad_command"}.items()]
+    real = list(entry_points(group=cli.GROUP))
+    monkeypatch.setattr(cli, "entry_points", lambda group: [*real, *bad] if group == cli.GROUP else [])
+
+
+@pytest.mark.usefixtures("strangers")
+def test_a_broken_command_of_another_package_kills_nothing(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    assert "\n  transcribe   print" in out
+    for name, value in BAD.items():
+        assert f"(the command '{name}' ({value}) " in out
+        code, _, err = run(capsys, name)
+        assert code == 2
+        assert f"streamcell: error: the command '{name}' ({value})" in err
+    assert run(capsys, "inspect", model)[0] == 0, "ours wins over another package's command of the same name"
+
+
+def test_a_closed_pipe_ends_quietly(model: str) -> None:
+    call = f"{sys.executable} -m streamcell transcribe {SPEECH} {SPEECH} --model {model} | head -n 1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {call}"], capture_output=True, text=True, check=False)
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+    assert done.returncode in {0, 141}
+
+
+def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(_arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupt)
+    assert run(capsys, "mic") == (130, "", "")
+
+
+# transcribe
+
+
+def test_text_and_jsonl_say_the_same(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "transcribe", SPEECH, "--model", model)
+    assert (code, err) == (0, "")
+    header, *rows = out.splitlines()
+    assert header == f"{SPEECH}  2.630 s"
+    code, out, _ = run(capsys, "transcribe", SPEECH, "--model", model, "--format", "jsonl")
+    (found,) = map(json.loads, out.splitlines())
+    assert list(found) == ["file", "duration", "segments"]
+    assert (found["file"], found["duration"]) == (str(SPEECH), 2.63)
+    assert all(list(segment) == ["label", "start", "end", "confidence"] for segment in found["segments"])
+    assert [row.split() for row in rows] == [
+        [f"{one['start']:.3f}", f"{one['end']:.3f}", one["label"], row.split()[3]]
+        for one, row in zip(found["segments"], rows, strict=True)
+    ]
+    assert {one["label"] for one in found["segments"]} <= set(LABELS[1:])
+
+
+def test_ipa(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = json.loads(run(capsys, "transcribe", SPEECH, "--model", model, "--format", "jsonl")[1])
+    ipa = json.loads(run(capsys, "transcribe", SPEECH, "--model", model, "--format", "jsonl", "--ipa")[1])
+    table = {"SIL": "SIL", "AA": "ɑ", "B": "b", "K": "k", "S": "s"}
+    assert [table[one["label"]] for one in plain["segments"]] == [one["label"] for one in ipa["segments"]]
+
+
+def test_ipa_of_other_labels_is_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = tiny_manifest().outputs[0]
+    labels = ("<blank>", "SIL", "walk", "run", "sit", "fall")
+    path = tmp_path / "other.onnx"
+    path.write_bytes(tiny_model(outputs=(replace(base, labels=labels),)))
+    code, out, err = run(capsys, "transcribe", SPEECH, "--ipa", "--model", path)
+    assert (code, out) == (2, "")
+    assert "walk, run, sit, fall" in err
+
+
+def test_one_bad_file_does_not_keep_the_others(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut = tmp_path / "cut.flac"
+    cut.write_bytes(SPEECH.read_bytes()[: SPEECH.stat().st_size // 2])
+    files = [SPEECH, tmp_path / "none.wav", cut, SPEECH]
+    code, out, err = run(capsys, "transcribe", *files, "--model", model, "--format", "jsonl")
+    assert code == 2
+    assert [json.loads(line)["file"] for line in out.splitlines()] == [str(SPEECH), str(cut), str(SPEECH)]
+    assert f"streamcell: error: no such file: {tmp_path / 'none.wav'}" in err
+    assert f"streamcell: warning: {cut} is cut or damaged" in err
+
+
+def test_a_cut_file_is_printed_and_reported(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut = tmp_path / "cut.flac"
+    cut.write_bytes(SPEECH.read_bytes()[: SPEECH.stat().st_size * 6 // 10])
+    code, out, err = run(capsys, "transcribe", cut, "--model", model)
+    assert code == 1
+    assert len(out.splitlines()) > 3
+    assert err.count("\n") == 1
+    assert "cut or damaged; only its first" in err
+
+
+def test_a_blink_of_audio_is_no_error(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(80), 16000)
+    code, out, err = run(capsys, "transcribe", tmp_path / "a.wav", "--model", model, "--format", "jsonl")
+    assert code == 0
+    assert json.loads(out) == {"file": str(tmp_path / "a.wav"), "duration": 0.005, "segments": []}
+    assert err == f"streamcell: note: nothing was found in {tmp_path / 'a.wav'} (0.005 s of audio)\n"
+
+
+@pytest.mark.parametrize("kind", ["none", "folder", "text", "empty", "nan", "loud"])
+def test_bad_audio_is_one_line_and_2(kind: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / f"{kind}.wav"
+    if kind == "folder":
+        path.mkdir()
+    elif kind in {"nan", "loud"}:
+        soundfile.write(path, np.full(9000, np.nan if kind == "nan" else 1e4), 16000, subtype="FLOAT")
+    elif kind != "none":
+        path.write_text("hello\n" * 100 if kind == "text" else "")
+    code, out, err = run(capsys, "transcribe", path, "--model", model)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("streamcell: error: ")
+    assert str(path) in err
+
+
+def test_a_bad_model_is_one_line_and_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = tiny_model()
+    bad = {
+        "truncated": whole[: len(whole) // 2],
+        "bare": tiny_model(with_manifest=False),
+        "text": b"hello world",
+        "empty": b"",
+        "broken": tiny_model(manifest="{"),
+    }
+    for name, data in bad.items():
+        path = tmp_path / f"{name}.onnx"
+        path.write_bytes(data)
+        for call in (["transcribe", SPEECH, "--model", path], ["inspect", path], ["verify", path]):
+            code, out, err = run(capsys, *call)
+            assert (code, out, err.count("\n")) == (2, "", 1), f"{name}: {err}"
+            assert err.startswith(f"streamcell: error: {path}")
+    assert "no such file" in run(capsys, "transcribe", SPEECH, "--model", tmp_path / "none.onnx")[2]
+
+
+def test_names_that_are_not_unicode_are_printed(model: str, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff.flac"
+    with open(path, "wb") as file:  # noqa: PTH123
+        file.write(SPEECH.read_bytes())
+    call = [
+        sys.executable.encode(),
+        b"-m",
+        b"streamcell",
+        b"transcribe",
+        path,
+        b"--format",
+        b"jsonl",
+        b"--model",
+        os.fsencode(model),
+    ]
+    env = {**os.environ, "PYTHONUTF8": "1"}
+    done = subprocess.run(call, capture_output=True, text=True, check=True, env=env)
+    assert os.fsencode(json.loads(done.stdout)["file"]) == path
+
+
+# inspect and verify
+
+
+def test_inspect_says_what_is_in_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tiny_model(
+        samples_per_step=160,
+        sample_rate=16000,
+        parity=Parity(1e-4, 1e-6, 2e-6, 40),
+        training={"data": ["a", "b"], "figures": {"PER": 0.43}},
+    )
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(data)
+    code, out, err = run(capsys, "inspect", path)
+    assert (code, err) == (0, "")
+    for text in (
+        "tiny: A random network for tests.",
+        "samples: audio, float32 [B, N], 16000 Hz",
+        "160 samples, 10 ms; look-ahead 10 ms",
+        "h0 -> h0_next: float32 [1, B, 8], begins as 0",
+        "tail -> tail_next: float32 [B, 8]",
+        "<blank> SIL AA B K S (blank: <blank>, silence: SIL)",
+        "up to 0.5 s: heard as silence; longer: the state is reset",
+        "within 0.0001 (measured: outputs 1.0e-06, states",
+        "data: a, b",
+        "figures: PER 0.43",
+        "Apache-2.0",
+        hashlib.sha256(data).hexdigest(),
+        f"{len(data) / 1e6:.2f} MB",
+    ):
+        assert text in out
+    code, out, _ = run(capsys, "inspect", path, "--json")
+    assert json.loads(out)["training"]["figures"] == {"PER": 0.43}
+
+
+def test_verify_prints_a_table_for_each_input(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "verify", model, "--audio", SPEECH)
+    assert (code, err) == (0, "")
+    random, audio = out.strip().split("\n\n")
+    assert random.startswith("tiny, random input:\nbatch  state")
+    assert audio.startswith(f"tiny, {SPEECH}:\nbatch  state")
+    for table in (random, audio):
+        assert "blocks of 481" in table
+        assert table.endswith("bound 0.0001: kept")
+
+
+def test_verify_fails_where_the_bound_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(tiny_model(parity=Parity(1e-12, 0.0, 0.0, 1)))
+    code, out, _ = run(capsys, "verify", path)
+    assert code == 1
+    assert out.endswith("bound 1e-12: BROKEN\n\n")
+
+
+# the live view
+
+
+def test_the_live_view_in_a_terminal(tmp_path: Path, model: str) -> None:
+    """Show a recording in a real pseudo-terminal, through the live view that the microphone command uses."""
+    program = f"""
+import time, soundfile
+from streamcell.runtime.cli.live import live
+from streamcell.runtime.events import Gap
+from streamcell.runtime.model import Model
+from streamcell.runtime.phones import to_ipa
+from streamcell.runtime.stream import Stream
+from streamcell.runtime.transcribe import Heard
+stream = Stream(Model.open({model!r}), 16000)
+samples, _ = soundfile.read({str(SPEECH)!r}, dtype="float32")
+with live(to_ipa) as show:
+    for start in range(0, len(samples), 480):
+        show(Heard(stream.push(samples[start : start + 480]), stream.time, -20.5, 0.062, 7))
+    time.sleep(0.3)
+    show(Heard([*stream.flush(), Gap(2.6, 2.7, 1600, "overflow", "fill")], stream.time, -100.0, 0.062, 7))
+"""
+    parent, child = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=child,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    ) as process:
+        os.close(child)
+        shown = b""
+        while True:
+            try:
+                part = os.read(parent, 65536)
+            except OSError:
+                break
+            if not part:
+                break
+            shown += part
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    os.close(parent)
+    text = shown.decode()
+    assert process.returncode == 0
+    assert "-20.5 dBFS" in text
+    assert "62 ms behind" in text
+    assert "7 dropped" in text
+    assert "(gap: 1600 samples lost, overflow; fill)" in text
+    assert "ɑ" in text
