@@ -147,10 +147,8 @@ class Model:
         for name, value in outputs.items():
             if not np.isfinite(value).all():
                 raise ModelError(f"the model gave {name!r} that are not finite; its weights or input are broken")
-        specs = self._manifest.states
-        after = {spec.input: value for spec, value in zip(specs, found[len(outputs) :], strict=True)}
         try:
-            return outputs, State(specs, after, state.batch)
+            return outputs, State.after_run(self._manifest.states, found[len(outputs) :], state.batch)
         except InputError as error:
             raise ModelError(f"the model does not give the states that its manifest promises: {error}") from error
 
