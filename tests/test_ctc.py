@@ -12,10 +12,12 @@ from streamcell.runtime.posteriors import Frames, log_softmax
 LABELS = ("<blank>", "A", "B", "C", "D")
 STEP = 0.03
 REACH = 10  # frames
+SILENCE = 4
+PAUSE = 3  # frames
 
 
 def decoder() -> GreedyCTC:
-    return GreedyCTC(LABELS, 0, STEP, reach=REACH * STEP)
+    return GreedyCTC(LABELS, 0, STEP, SILENCE, REACH * STEP, PAUSE * STEP)
 
 
 def random_log_probs(frames: int, seed: int) -> NDArray[np.float32]:
@@ -35,9 +37,12 @@ def whole(log_probs: NDArray[np.float32]) -> list[tuple[str, int, int, float]]:
     """Decode frame by frame, as the definition says: label, first frame, frame after the last, confidence."""
     best = log_probs.argmax(1)
     labels = log_probs[:, 1:].argmax(1) + 1
+    pauses = [t for t in range(PAUSE - 1, len(labels)) if (labels[t - PAUSE + 1 : t + 1] == SILENCE).all()]
+    best[[t for t in pauses if best[t] == 0]] = SILENCE
     spikes: list[list[int]] = []  # first and last frame
     for t, label in enumerate(best):
-        if label and t and best[t - 1] == label:
+        quiet = label == SILENCE and spikes and (labels[spikes[-1][0] : t + 1] == SILENCE).all()
+        if quiet or (label and t and best[t - 1] == label):
             spikes[-1][1] = t
         elif label:
             spikes.append([t, t])
@@ -160,6 +165,12 @@ def spikes(text: str) -> NDArray[np.float32]:
         ("a" * 15 + "A", "A5-16"),  # no further back than the reach
         ("A" + "a" * 30 + "A", "A0-21 A21-32"),  # nor to the midpoint
         ("abcd", ""),
+        ("dd", ""),  # too short for a pause without a spike
+        ("addda", "D1-4"),
+        ("Dadd", "D0-1"),
+        ("dDdddDd", "D0-7"),  # one pause, spikes or not
+        ("AdddA", "A0-1 D1-4 A4-5"),
+        ("d" * 20, "D0-20"),
         ("", ""),
     ],
 )
@@ -223,6 +234,8 @@ def test_misuse_is_refused() -> None:
             ctc.push(frames)
     with pytest.raises(InputError, match="blank"):
         GreedyCTC(LABELS, 5, STEP)
+    with pytest.raises(InputError, match="silence must be another of 5 columns than the blank, 0; got 0"):
+        GreedyCTC(LABELS, 0, STEP, silence=0)
     with pytest.raises(InputError, match="above 0 s"):
         GreedyCTC(LABELS, 0, 0.0)
     with pytest.raises(InputError, match="damaged"):

@@ -49,7 +49,8 @@ class Stream:
         if task != "ctc" or output.blank is None:
             raise ModelError(f"Stream decodes models of task 'ctc', got one of {task!r}; use Posteriors for its frames")
         self._posteriors = Posteriors(model, sample_rate, quality)
-        self._decoder = GreedyCTC(output.labels, output.blank, output.seconds_per_step)
+        silence = None if output.silence is None else output.labels.index(output.silence)
+        self._decoder = GreedyCTC(output.labels, output.blank, output.seconds_per_step, silence)
         self._waiting: list[Gap] = []
 
     @property

@@ -38,7 +38,8 @@ class GreedyCTC:
     classifier of frames. The *run* of a frame is the stretch around it in which the same label is best without the
     blank. A token lasts from the beginning of the run of its spike (but not from more than ``reach`` before it) to the
     end of the run; two spikes in one run share it at the midpoint between them. Its confidence is the mean over its
-    frames of P(label | not blank). Silence is a label like any other.
+    frames of P(label | not blank). Silence is a label like any other, but needs no spike: a run of it that lasts for
+    ``pause`` is one token, with or without. The sequence of the other labels stays greedy CTC's.
 
     A token is told as a partial segment with every push until its run ends, then once as a final one. Revisions rise,
     but not by one: they count frames since the spike began, so that finals are the same for any cutting of the frames.
@@ -47,7 +48,9 @@ class GreedyCTC:
         labels: Name of each column.
         blank: The blank's column.
         seconds_per_step: Length of a frame.
+        silence: The column of the label that stands for a pause, or None.
         reach: Seconds; also bounds the memory.
+        pause: Seconds, the shortest pause that needs no spike.
 
     Raises:
         InputError: If an argument makes no sense.
@@ -66,13 +69,24 @@ class GreedyCTC:
 
     _next: int | None  # frame expected next
 
-    def __init__(self, labels: Sequence[str], blank: int, seconds_per_step: float, reach: float = 1.0) -> None:
+    def __init__(
+        self,
+        labels: Sequence[str],
+        blank: int,
+        seconds_per_step: float,
+        silence: int | None = None,
+        reach: float = 1.0,
+        pause: float = 0.09,
+    ) -> None:
         if not 0 <= blank < len(labels) or len(labels) < 2:
             raise InputError(f"blank must be one of {len(labels)} columns, with a label beside it; got {blank}")
-        if not seconds_per_step > 0 or not reach > 0:
-            raise InputError(f"expected lengths above 0 s, got frames of {seconds_per_step} and a reach of {reach}")
-        self._labels, self._blank = tuple(labels), blank
-        self._seconds, self._reach = seconds_per_step, reach
+        if silence is not None and (silence == blank or not 0 <= silence < len(labels)):
+            raise InputError(f"silence must be another of {len(labels)} columns than the blank, {blank}; got {silence}")
+        if not min(seconds_per_step, reach, pause) > 0:
+            raise InputError(f"expected lengths above 0 s, got {seconds_per_step}, reach {reach}, pause {pause}")
+        self._labels, self._blank, self._silence = tuple(labels), blank, silence
+        self._seconds, self._reach, self._pause = seconds_per_step, reach, pause
+        self._pause_frames = max(1, round(pause / seconds_per_step))
         self._reach_frames = max(1, round(reach / seconds_per_step))
         self.reset()
 
@@ -107,6 +121,7 @@ class GreedyCTC:
         for answers, same in groupby(zip(best, label, strict=True)):
             end = begin + sum(1 for _ in same)
             found += self._piece(begin, end, *answers)
+            found += self._hush(begin, end, *answers)
             begin = end
         self._trim(self._next)
         if token := self._token:
@@ -128,7 +143,7 @@ class GreedyCTC:
         """Return everything as bytes, for `from_bytes`."""
         meta = {
             "version": _VERSION,
-            "settings": [self._labels, self._blank, self._seconds, self._reach],
+            "settings": [self._labels, self._blank, self._seconds, self._silence, self._reach, self._pause],
             "token": None if self._token is None else astuple(self._token),
             **{name: getattr(self, f"_{name}") for name in _COUNTERS},
         }
@@ -184,7 +199,8 @@ class GreedyCTC:
         if label != self._label:
             found = self._close(start, start)
             self._label, self._run = label, start
-        if best not in (self._blank, self._best):
+        again = best == self._silence and self._token is not None and self._token.label == best
+        if best not in (self._blank, self._best) and not again:
             earliest = max(self._run, start - self._reach_frames)
             if self._token:
                 earliest = max(earliest, (self._token.last + 1 + start) // 2)
@@ -195,6 +211,15 @@ class GreedyCTC:
         elif best != self._blank and self._token:
             self._token.last = stop - 1
         self._best = best
+        return found
+
+    def _hush(self, start: int, stop: int, best: int, label: int) -> list[Segment]:
+        """Hear a pause in frames ``start`` to ``stop - 1``, taken as blank, if their run of silence lasts enough."""
+        enough = max(start, self._run + self._pause_frames - 1)
+        if best != self._blank or label != self._silence or enough >= stop:
+            return []
+        found = self._piece(enough, stop, label, label)
+        self._best = self._blank
         return found
 
     def _close(self, end: int, seen: int, end_time: float = np.inf) -> list[Segment]:
