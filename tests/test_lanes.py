@@ -20,6 +20,7 @@ def lanes_of(
     look_ahead: int = 3,
     augment: AugmentRecipe = PLAIN,
     weights: float = 1.0,
+    reset_share: float = 0.0,
 ) -> Lanes:
     utterances = read_corpus(corpus, "speech/train")
     recordings = Recordings([one.audio for one in utterances], 16000, corpus / "cache")
@@ -33,7 +34,7 @@ def lanes_of(
         steps=steps,
         samples_per_step=480,
         look_ahead=look_ahead,
-        reset_share=0.2,
+        reset_share=reset_share,
         seed=5,
     )
 
@@ -113,3 +114,18 @@ def test_continued_from_its_state_it_draws_the_same(corpus: Path) -> None:
         assert np.array_equal(a.frames, b.frames)
         assert np.array_equal(a.fresh, b.fresh)
         assert a.tokens == b.tokens
+
+
+def test_a_fresh_lane_is_not_asked_for_what_it_has_not_heard(corpus: Path) -> None:
+    lanes = lanes_of(corpus, lanes=8, steps=20, reset_share=0.2)
+    before = [segments.copy() for segments in lanes.state_dict()["segments"]]
+    seen = 0
+    for _ in range(40):
+        chunk = lanes.draw()
+        for row in np.flatnonzero(chunk.fresh):
+            assert (chunk.frames[row, :3] == SILENCE).all()
+            unheard = [label for start, end, label in before[row].tolist() if label != SILENCE and start + end < 0]
+            assert not unheard or chunk.tokens[row][: len(unheard)] != unheard
+            seen += 1
+        before = [segments.copy() for segments in lanes.state_dict()["segments"]]
+    assert seen > 20

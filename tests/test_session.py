@@ -6,15 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from streamcell.runtime.errors import StreamcellError
 from streamcell.train import checkpoint
+from streamcell.train.plots import plot_confusions
 from streamcell.train.recipe import parse_recipe
 from streamcell.train.session import Session
+from streamcell.train.validate import validate
 
 RECIPE = """
 name = "tiny"
@@ -62,24 +66,91 @@ def test_a_run_leaves_everything_that_export_and_people_need(corpus: Path, text:
     assert list((out / "tensorboard").iterdir())
 
 
-def test_stopped_and_resumed_is_never_stopped(corpus: Path, text: str, tmp_path: Path) -> None:
-    recipe = parse_recipe(text)
-    Session(recipe, text, corpus, tmp_path / "whole").run()
-    session = Session(recipe, text, corpus, tmp_path / "cut")
-    stop = iter(range(5))
+def same_in_the_end(one: Path, other: Path) -> None:
+    for name, value in weights(one).items():
+        assert torch.equal(weights(other)[name], value), name
+    for file in ("log.jsonl", "validation.json"):
+        assert (one / file).read_text() == (other / file).read_text()
 
-    def say(*_: object) -> None:
-        if next(stop) == 4:
-            raise KeyboardInterrupt
 
-    session.progress.updated = say  # type: ignore[method-assign, assignment]
+@pytest.fixture
+def whole(corpus: Path, text: str, tmp_path: Path) -> Path:
+    Session(parse_recipe(text), text, corpus, tmp_path / "whole").run()
+    return tmp_path / "whole"
+
+
+def test_stopped_and_resumed_is_never_stopped(corpus: Path, text: str, tmp_path: Path, whole: Path) -> None:
+    recipe, out = parse_recipe(text), tmp_path / "cut"
+    session = Session(recipe, text, corpus, out)
     with pytest.raises(KeyboardInterrupt):
-        session.run()
-    assert checkpoint.load(tmp_path / "cut" / "checkpoint.pt")["trainer"]["update"] == 5
-    Session(recipe, text, corpus, tmp_path / "cut", resume=True).run()
-    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
-    for name, value in whole.items():
-        assert torch.equal(cut[name], value), name
+        session.run(lambda: session.trainer.update == 5)
+    assert checkpoint.load(out / "checkpoint.pt")["trainer"]["update"] == 5
+    Session(recipe, text, corpus, out, resume=True).run()
+    same_in_the_end(whole, out)
+
+
+@pytest.mark.parametrize("where", ["forward", "after the optimiser", "validation", "picture"])
+def test_interrupted_anywhere_and_resumed_is_never_interrupted(
+    corpus: Path, text: str, tmp_path: Path, whole: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, out = parse_recipe(text), tmp_path / "cut"
+    session = Session(recipe, text, corpus, out)
+    calls = iter(range(100))
+
+    def interrupting(function: Callable[..., Any], at: int) -> Callable[..., Any]:
+        def call(*args: Any, **settings: Any) -> Any:
+            result = function(*args, **settings)
+            if next(calls) == at:
+                raise KeyboardInterrupt
+            return result
+
+        return call
+
+    trainer = session.trainer
+    with monkeypatch.context() as patch:
+        match where:
+            case "forward":
+                patch.setattr(trainer.network, "forward", interrupting(trainer.network.forward, 5))
+            case "after the optimiser":
+                patch.setattr(trainer.optimiser, "step", interrupting(trainer.optimiser.step, 6))
+            case "validation":
+                patch.setattr("streamcell.train.session.validate", interrupting(validate, 1))
+            case "picture":
+                patch.setattr("streamcell.train.session.plot_confusions", interrupting(plot_confusions, 0))
+        with pytest.raises(KeyboardInterrupt):
+            session.run()
+    if where == "picture":  # in the first validation: no checkpoint yet, so it is run anew
+        assert not (out / "checkpoint.pt").exists()
+    Session(recipe, text, corpus, out, resume=where != "picture").run()
+    same_in_the_end(whole, out)
+
+
+def test_it_stops_early_but_not_before_ctc_begins(corpus: Path, text: str, tmp_path: Path) -> None:
+    text = text.replace("updates = 12", "updates = 400\npatience = 1").replace(
+        "validate_every = 4", "validate_every = 2"
+    )
+    text = text.replace("warmup = 3", "warmup = 3\nlearning_rate = 0.3")
+    session = Session(parse_recipe(text), text, corpus, tmp_path / "run")
+    session.run()
+    assert 4 < session.trainer.update < 400
+    again = Session(parse_recipe(text), text, corpus, tmp_path / "run", resume=True)
+    again.run()
+    assert again.trainer.update == session.trainer.update
+
+
+def test_ctrl_c_ends_with_a_checkpoint(corpus: Path, text: str, tmp_path: Path) -> None:
+    recipe, out = tmp_path / "recipe.toml", tmp_path / "run"
+    recipe.write_text(text.replace("updates = 12", "updates = 100000"))
+    command = [sys.executable, "-m", "streamcell", "train", str(recipe), "--data", str(corpus), "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert checkpoint.load(out / "checkpoint.pt")["trainer"]["update"] >= 4
 
 
 def test_killed_and_resumed(corpus: Path, text: str, tmp_path: Path) -> None:
@@ -122,6 +193,15 @@ def test_resume_refuses_another_recipe_and_names_the_difference(corpus: Path, te
         Session(parse_recipe(text), text, corpus, out)
 
 
+def test_resume_refuses_other_data(corpus: Path, text: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    Session(parse_recipe(text), text, corpus, out).run()
+    index = corpus / "speech/train/utterances.jsonl"
+    index.write_text("".join(reversed(index.read_text().splitlines(keepends=True))))
+    with pytest.raises(StreamcellError, match=r"are not those that .* was trained on"):
+        Session(parse_recipe(text), text, corpus, out, resume=True)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -140,3 +220,23 @@ def test_data_that_is_missing_is_named(
         return
     with pytest.raises(StreamcellError, match=message):
         Session(parse_recipe(changed), changed, corpus, tmp_path / "run")
+
+
+def test_nothing_to_validate_on_is_said_before_training(corpus: Path, text: str, tmp_path: Path) -> None:
+    speaker = text[text.index('["') : text.index('"]') + 2]
+    for changed, message in ((text.replace(speaker, "[]"), "no phones to validate on"), (text, "left to train on")):
+        if changed == text:
+            index = corpus / "speech/train/utterances.jsonl"
+            index.write_text(index.read_text().splitlines(keepends=True)[0])
+        with pytest.raises(StreamcellError, match=message):
+            Session(parse_recipe(changed), changed, corpus, tmp_path / "run")
+
+
+def test_phones_that_outlast_their_recording_are_named(corpus: Path, text: str, tmp_path: Path) -> None:
+    index = corpus / "speech/train/utterances.jsonl"
+    rows = [json.loads(line) for line in index.read_text().splitlines()]
+    for row in rows:
+        row["phones"] = [[1000 * start, 1000 * duration, label] for start, duration, label in row["phones"]]
+    index.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(StreamcellError, match=r"lasts .* s, but its phones end at"):
+        Session(parse_recipe(text), text, corpus, tmp_path / "run")

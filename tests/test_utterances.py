@@ -61,3 +61,53 @@ def test_a_file_that_is_no_audio_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.flac").write_text("text")
     with pytest.raises(SourceError, match=r"cannot read the recording .*a\.flac"):
         read_audio(tmp_path / "a.flac", 16000)
+
+
+def test_a_changed_recording_is_decoded_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    for level in (0.25, 0.5):
+        soundfile.write(path, np.full(1000, level), 16000)
+        np.testing.assert_allclose(Recordings([path], 16000, tmp_path / "cache")[0], level, atol=1e-3)
+
+
+@pytest.mark.parametrize("ending", ["i16", "ends.npy"])
+def test_a_cache_that_was_not_finished_is_made_anew(tmp_path: Path, ending: str) -> None:
+    expected = Recordings(FILES, 16000, tmp_path)[2]
+    (file,) = tmp_path.glob(f"*.{ending}")
+    if ending == "i16":
+        file.write_bytes(file.read_bytes()[:1000])
+    else:
+        file.unlink()
+    assert np.array_equal(Recordings(FILES, 16000, tmp_path)[2], expected)
+
+
+@pytest.mark.parametrize(
+    "phones",
+    [
+        [[0.5, 0.1, "K"], [0.0, 0.5, "SIL"]],
+        [[0.0, 0.5, "SIL"], [0.3, 0.6, "K"]],
+        [[0.0, 0.0, "K"]],
+        [[float("nan"), 0.1, "K"]],
+        [[-1.0, 0.1, "K"]],
+    ],
+)
+def test_times_that_make_no_sense_are_named(tmp_path: Path, phones: list[object]) -> None:
+    line = json.dumps({"id": "a", "speaker": "b", "audio": "c", "phones": phones})
+    (tmp_path / "utterances.jsonl").write_text(line + "\n")
+    with pytest.raises(SourceError, match=r"line 1: expected phones \[start s, duration s, label\] in order"):
+        read_corpus(tmp_path, ".")
+
+
+def test_blank_lines_and_odd_separators_are_no_lines(tmp_path: Path) -> None:
+    line = json.dumps({"id": "a\u2028b", "speaker": "b", "audio": "c", "phones": []}, ensure_ascii=False)
+    (tmp_path / "utterances.jsonl").write_text(f"\n{line}\n\n", encoding="utf-8")
+    assert [one.id for one in read_corpus(tmp_path, ".")] == ["a\u2028b"]
+
+
+def test_recordings_that_are_missing_empty_or_not_finite_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"expected the recording .*none\.wav"):
+        Recordings([tmp_path / "none.wav"], 16000, tmp_path)
+    for name, samples in (("empty", np.zeros(0)), ("nan", np.full(10, np.nan))):
+        soundfile.write(tmp_path / f"{name}.wav", samples, 16000, subtype="FLOAT")
+        with pytest.raises(SourceError, match=rf"{name}\.wav (holds no samples|has NaN)"):
+            Recordings([tmp_path / f"{name}.wav"], 16000, tmp_path)

@@ -56,7 +56,10 @@ def transcribe(files: Sequence[Path], model: str) -> list[list[Phone]]:
         "jsonl",
         *map(str, files),
     ]
-    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    result = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if result.returncode not in {0, 1}:  # 1: a file was cut, and what could be decoded is there
+        raise SystemExit(result.returncode)
+    lines = result.stdout.splitlines()
     rows = [json.loads(line)["segments"] for line in lines]
     if len(rows) != len(files):
         raise SystemExit(f"expected {len(files)} results, got {len(rows)}")
@@ -66,9 +69,9 @@ def transcribe(files: Sequence[Path], model: str) -> list[list[Phone]]:
 def resample(files: Sequence[Path], rate: int, folder: Path) -> list[Path]:
     """Write each of `files` at `rate` Hz into `folder`."""
     changed = []
-    for path in files:
+    for number, path in enumerate(files):
         samples, source = soundfile.read(path, dtype="float32")
-        changed.append(folder / f"{path.stem}.wav")
+        changed.append(folder / f"{number}.wav")
         soundfile.write(changed[-1], soxr.resample(samples, source, rate), rate, subtype="FLOAT")
     return changed
 

@@ -54,10 +54,12 @@ def load(path: Path) -> dict[str, Any]:
         )
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+    except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"cannot read the checkpoint {path}: {str(error).splitlines()[0] if str(error) else error!r}"
+            f"cannot read the checkpoint {path}: it holds more than tensors and plain values"
         ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: it is damaged ({error!r:.80})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"expected {path} to be a streamcell checkpoint of format {FORMAT}")
     return content

@@ -88,7 +88,8 @@ class Trainer:
         norm = float(nn.utils.clip_grad_norm_(network.parameters(), train.clip))
         if not math.isfinite(norm):
             raise StreamcellError(
-                f"the gradient became {norm} at update {self.update}; lower train.learning_rate in the recipe"
+                f"the gradient became {norm} at update {self.update}; lower train.learning_rate in "
+                "the recipe and start again with another --out"
             )
         self.optimiser.step()
         self._follow(network.state_dict(), train.average)

@@ -29,7 +29,8 @@ class Progress:
         )
         self._decoding = self._bars.add_task("decoding", total=None, visible=False, note="")
         self._training = self._bars.add_task("training", total=None, visible=False, note="")
-        self._writer = SummaryWriter(str(logs))
+        self._logs = logs
+        self._writer: SummaryWriter | None = None
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -37,15 +38,17 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def decoded(self, done: int, total: int) -> None:
         """Show that `done` of `total` recordings are decoded."""
-        self._bars.start()
         self._bars.update(self._decoding, completed=done, total=total, visible=done < total)
 
     def start(self, done: int, total: int) -> None:
-        """Show the bar of `total` updates, `done` of them from before."""
+        """Show the bar of `total` updates, `done` of them from before; forget what was logged after these."""
+        self._writer = SummaryWriter(str(self._logs), purge_step=done + 1 if done else None)
         self._bars.update(self._training, completed=done, total=total, visible=True)
 
     def updated(self, update: Update, best: float) -> None:
@@ -73,8 +76,9 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(text, highlight=False)
+        self._bars.console.print(text, highlight=False, soft_wrap=True)
 
     def _scalars(self, group: str, values: dict[str, float], step: int) -> None:
-        for name, value in values.items():
-            self._writer.add_scalar(f"{group}/{name}", value, step)
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(f"{group}/{name}", value, step)

@@ -17,6 +17,7 @@ from streamcell.train.models import PhonemeNet
 LABELS = ("<blank>", "SIL", *ARPABET)
 
 Positive = Annotated[int, Meta(gt=0)]
+Size = Annotated[int, Meta(gt=0, le=4096)]
 Count = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
@@ -45,10 +46,10 @@ class ModelRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The network (`PhonemeNet`) and its look-ahead, in steps of 30 ms."""
 
     cell: Literal["gru", "lstm", "elman"] = "gru"
-    mels: Positive = 40
-    channels: Positive = 128
-    hidden: Positive = 320
-    layers: Positive = 3
+    mels: Annotated[int, Meta(gt=0, le=128)] = 40
+    channels: Size = 128
+    hidden: Size = 320
+    layers: Annotated[int, Meta(gt=0, le=64)] = 3
     dropout: Share = 0.1
     look_ahead: Count = 3
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class Session:
     """A run folder and what happens in it.
 
     `out` holds `recipe.toml`, `checkpoint.pt` (to resume), `best.pt` (to export), `log.jsonl`, `curves.png`,
-    `confusions.png`, `validation.json` and `tensorboard/`.
+    `confusions.png`, `validation.json`, `tensorboard/` and `cache/` (the decoded recordings, about 115 MB an hour).
 
     Args:
         recipe: what to train.
@@ -37,52 +38,68 @@ class Session:
         resume: continue the run that is there.
 
     Raises:
-        StreamcellError: data missing; `out` holds a run and `resume` is false; it holds a run of another recipe.
+        StreamcellError: data missing; `out` holds a run and `resume` is false; it holds a run of another recipe or of
+            other data.
     """
 
     def __init__(self, recipe: Recipe, text: str, data: Path, out: Path, *, resume: bool = False) -> None:
         self.recipe, self.text, self.out = recipe, text, out
         stored = self._stored(resume)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "recipe.toml").write_text(text, encoding="utf-8")
-        self.progress = Progress(out / "tensorboard")
+        if out.exists() and not out.is_dir():
+            raise RecipeError(f"--out {out} is a file; name a folder for the run")
         torch.manual_seed(recipe.train.seed)
         network = recipe.network()
-        self.material = load_material(recipe, data, out / "cache", network.sample_rate, self.progress.decoded)
+        self.progress = Progress(out / "tensorboard")
+        with self.progress:
+            self.material = load_material(recipe, data, out / "cache", network.sample_rate, self.progress.decoded)
+        if stored is not None and stored["data"] != self.material.fingerprint:
+            raise checkpoint.CheckpointError(
+                f"the data below {data} are not those that {out / 'checkpoint.pt'} was trained on; "
+                "resume with the same recordings and phones, or choose another --out"
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "recipe.toml").write_text(text, encoding="utf-8")
         if stored is None:
             self._fit_front_end(network)
         self.trainer = Trainer(recipe, network, self.material.lanes(recipe, network.samples_per_step))
         self.log: list[dict[str, Any]] = []
+        self.pending: list[Update] = []  # since the last validation
         self.best = float("inf")
         self.stale = 0
         if stored is not None:
             self.trainer.load_state_dict(stored["trainer"])
             self.log, self.best, self.stale = stored["log"], stored["best"], stored["stale"]
+            self.pending = [Update(*values) for values in stored["pending"]]
 
-    def run(self) -> float:
-        """Train until all updates are done or validation stops improving; return the best phone error rate."""
-        updates: list[Update] = []
+    def run(self, stopped: Callable[[], bool] = lambda: False) -> float:
+        """Train until all updates are done or validation stops improving; return the best phone error rate.
+
+        Args:
+            stopped: Asked after each update; when it says yes, a checkpoint is written and the training ends.
+
+        Raises:
+            KeyboardInterrupt: `stopped` said yes.
+        """
+        train = self.recipe.train
         saved = time.monotonic()
         with self.progress:
-            self.progress.start(self.trainer.update, self.recipe.train.updates)
-            try:
-                for update in self.trainer.run():
-                    updates.append(update)
-                    self.progress.updated(update, self.best)
-                    if (
-                        update.number % self.recipe.train.validate_every == 0
-                        or update.number == self.recipe.train.updates
-                    ):
-                        self._validate(updates)
-                        updates, saved = [], 0.0
-                    if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                        self._save()
-                        saved = time.monotonic()
-                    if self.stale >= self.recipe.train.patience:
-                        self.progress.say(f"stopped early: no better for {self.stale} validations")
-                        break
-            finally:
-                self._save()
+            self.progress.start(self.trainer.update, train.updates)
+            updates = self.trainer.run() if self.stale < train.patience else iter(())
+            for update in updates:
+                self.pending.append(update)
+                self.progress.updated(update, self.best)
+                validated = update.number % train.validate_every == 0 or update.number == train.updates
+                if validated:
+                    self._validate()
+                if validated or stopped() or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    self._save()
+                    saved = time.monotonic()
+                if stopped():
+                    raise KeyboardInterrupt
+                if self.stale >= train.patience:
+                    break
+            if self.stale >= train.patience:
+                self.progress.say(f"stopped early: no better for {self.stale} validations")
         return self.best
 
     def _stored(self, resume: bool) -> dict[str, Any] | None:
@@ -108,28 +125,23 @@ class Session:
             features, _ = network.frontend(samples, network.frontend.initial_state(len(samples)))
         network.standardise.fit(features.flatten(0, 1))
 
-    def _validate(self, updates: list[Update]) -> None:
+    def _validate(self) -> None:
         network = self.recipe.network()
         network.load_state_dict(self.trainer.average)
         result = validate(
             network, self.material.validation, self.material.validation_recordings, self.recipe.model.look_ahead
         )
-        last = updates[-1]
-        means = {key: _mean([getattr(one, key) for one in updates]) for key in ("ctc", "frame", "gradient")}
-        self.log.append(
-            {
-                "update": last.number,
-                **means,
-                "learning_rate": last.learning_rate,
-                "validation": result.loss,
-                "error_rate": result.rate,
-            }
-        )
-        better = result.rate < self.best
-        self.best, self.stale = min(result.rate, self.best), 0 if better else self.stale + 1
-        self.progress.validated(self.log[-1])
-        if better:
+        last = self.pending[-1]
+        means = {key: _mean([getattr(one, key) for one in self.pending]) for key in ("ctc", "frame", "gradient")}
+        row = {"update": last.number, **means, "learning_rate": last.learning_rate}
+        row |= {"validation": result.loss, "error_rate": result.rate}
+        if result.rate < self.best:
             self._keep(network.state_dict(), result, last.number)
+        # Greedy CTC says nothing as long as only frames are trained.
+        learning = result.rate < self.best or last.number <= self.recipe.train.frame_updates
+        self.best, self.stale = min(result.rate, self.best), 0 if learning else self.stale + 1
+        self.log, self.pending = [*self.log, row], []
+        self.progress.validated(row)
         (self.out / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.log), encoding="utf-8")
         plot_curves(self.log, self.out / "curves.png")
 
@@ -144,8 +156,16 @@ class Session:
         plot_confusions([(one.reference, one.hypothesis) for one in result.scored], self.out / "confusions.png")
 
     def _save(self) -> None:
-        content = {"trainer": self.trainer.state_dict(), "log": self.log, "best": self.best, "stale": self.stale}
-        checkpoint.save(self.out / "checkpoint.pt", {"recipe": msgspec.to_builtins(self.recipe), **content})
+        content = {
+            "recipe": msgspec.to_builtins(self.recipe),
+            "data": self.material.fingerprint,
+            "trainer": self.trainer.state_dict(),
+            "log": self.log,
+            "pending": [astuple(update) for update in self.pending],
+            "best": self.best,
+            "stale": self.stale,
+        }
+        checkpoint.save(self.out / "checkpoint.pt", content)
 
 
 def _mean(values: list[float]) -> float:

@@ -1,14 +1,13 @@
 """``streamcell mic``: the phones of what is being said."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event as Flag
 from typing import TYPE_CHECKING
 
 from streamcell.runtime.cli import options
+from streamcell.runtime.cli.signals import until_signal
 
 if TYPE_CHECKING:
     from streamcell.runtime.events import Event
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     limit = args.seconds or float("inf")
     summary = _Summary()
     try:
-        with _until_signal() as ended, _printer(args) as show:
+        with until_signal() as ended, _printer(args) as show:
             for heard in listen(stream, microphone, lambda seconds: ended.is_set() or seconds >= limit):
                 if not summary.blocks:
                     _announce(microphone)
@@ -92,24 +91,6 @@ class _Summary:
 
     def __str__(self) -> str:
         return f"heard {self.seconds:.1f} s: {self.segments} phones, {self.dropped} samples dropped, {self.gaps} gaps"
-
-
-@contextmanager
-def _until_signal() -> Iterator[Flag]:
-    """Give a flag that the first Ctrl-C or SIGTERM sets, so that no block is left half done; the second interrupts."""
-    flag = Flag()
-
-    def end(_number: int, _frame: object) -> None:
-        if flag.is_set():
-            raise KeyboardInterrupt
-        flag.set()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield flag
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

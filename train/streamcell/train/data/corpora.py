@@ -9,7 +9,7 @@ from pathlib import Path
 from streamcell.runtime.errors import SourceError
 from streamcell.train.data.augment import Samples
 from streamcell.train.data.lanes import Lanes
-from streamcell.train.data.utterances import Recordings, Utterance, read_audio, read_corpus, to_float
+from streamcell.train.data.utterances import Recordings, Utterance, fingerprint, read_audio, read_corpus, to_float
 from streamcell.train.recipe import LABELS, Corpus, Recipe
 
 AUDIO = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
@@ -17,8 +17,12 @@ AUDIO = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Everything that a training hears. `weights` belong to `training`: how often a pass hears each."""
+    """Everything that a training hears. `weights` belong to `training`: how often a pass hears each.
 
+    `fingerprint` changes with anything that would make a resumed training another one.
+    """
+
+    fingerprint: str
     training: list[Utterance]
     weights: list[float]
     recordings: Recordings
@@ -75,10 +79,15 @@ def load_material(
         training += heard
         weights += [corpus.weight] * len(heard)
         validation += [one for one in utterances if one.speaker in held_out]
+    _check_parts(training, validation)
     files = [one.audio for one in (*training, *validation)]
     recordings = Recordings(files, sample_rate, cache, lambda done: progress(done, len(files)))
+    for i, one in enumerate((*training, *validation)):
+        _check_length(one, len(recordings[i]) / sample_rate)
     held = [recordings[i] for i in range(len(training), len(files))]
-    return Material(training, weights, recordings, validation, held, load_noises(data, recipe.data.noise, sample_rate))
+    noises = load_noises(data, recipe.data.noise, sample_rate)
+    seen = fingerprint([*training, *validation], [*weights, *([0.0] * len(validation))])
+    return Material(seen, training, weights, recordings, validation, held, noises)
 
 
 def load_noises(data: Path, folder: str, sample_rate: int) -> list[Samples]:
@@ -94,7 +103,26 @@ def load_noises(data: Path, folder: str, sample_rate: int) -> list[Samples]:
         raise SourceError(
             f"expected recordings of noise ({', '.join(sorted(AUDIO))}) below {data / folder}, found none"
         )
-    return [to_float(read_audio(path, sample_rate)) for path in files]
+    noises = [to_float(read_audio(path, sample_rate)) for path in files]
+    return [noise for noise in noises if len(noise)]
+
+
+def _check_parts(training: Sequence[Utterance], validation: Sequence[Utterance]) -> None:
+    if not training:
+        raise SourceError("no recordings are left to train on; hold out fewer speakers, or name more corpora")
+    if not any(label != "SIL" for one in validation for _, _, label in one.phones):
+        raise SourceError(
+            "no phones to validate on; hold some speakers out: validation_speakers = [...] of a corpus in the recipe"
+        )
+
+
+def _check_length(one: Utterance, seconds: float) -> None:
+    end = one.phones[-1][0] + one.phones[-1][1] if one.phones else 0.0
+    if end > seconds + 0.1:
+        raise SourceError(
+            f"{one.audio} lasts {seconds:.2f} s, but its phones end at {end:.2f} s; "
+            "expected phones [start s, duration s, label]"
+        )
 
 
 def _check(corpus: Corpus, utterances: Sequence[Utterance]) -> None:

@@ -94,10 +94,9 @@ class Lanes:
 
     def draw(self) -> Chunk:
         """Return the next chunk of every lane."""
-        size = self._steps * self._step
-        cuts = [self._cut(lane, size) for lane in self._lanes]
+        fresh = self._rng.random(len(self._lanes)) < self._reset_share
+        cuts = [self._cut(lane, new) for lane, new in zip(self._lanes, fresh.tolist(), strict=True)]
         samples, frames, tokens = zip(*cuts, strict=True)
-        fresh = self._rng.random(len(cuts)) < self._reset_share
         return Chunk(np.stack(samples), np.stack(frames), list(tokens), fresh)
 
     def state_dict(self) -> dict[str, Any]:
@@ -116,17 +115,21 @@ class Lanes:
         pairs = zip(state["samples"], state["segments"], strict=True)
         self._lanes = [_Lane(np.asarray(samples), np.asarray(segments)) for samples, segments in pairs]
 
-    def _cut(self, lane: _Lane, size: int) -> tuple[Samples, NDArray[np.int64], list[int]]:
+    def _cut(self, lane: _Lane, fresh: bool) -> tuple[Samples, NDArray[np.int64], list[int]]:
+        size = self._steps * self._step
         while len(lane.samples) < size:
             self._extend(lane)
         samples, lane.samples = lane.samples[:size], lane.samples[size:]
-        frames, tokens = self._targets(lane.segments, size)
+        frames, tokens = self._targets(lane.segments, size, since=self._delay if fresh else 0)
         ahead = lane.segments[lane.segments[:, 1] + self._delay > size]
         lane.segments = ahead - np.array([size, size, 0])
         return samples, frames, tokens
 
-    def _targets(self, segments: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], list[int]]:
-        """Return frame labels `[T]` and tokens of a chunk, both later than the sound by the look-ahead."""
+    def _targets(self, segments: NDArray[np.int64], size: int, since: int) -> tuple[NDArray[np.int64], list[int]]:
+        """Return frame labels `[T]` and tokens of a chunk, both later than the sound by the look-ahead.
+
+        What is due before `since` counts as silence: a stream that begins there has not heard it.
+        """
         start, end, label = segments[:, 0] + self._delay, segments[:, 1] + self._delay, segments[:, 2]
         middles = np.arange(self._steps) * self._step + self._step // 2
         index = np.searchsorted(end, middles, side="right")
@@ -137,10 +140,11 @@ class Lanes:
             if len(label)
             else np.full(self._steps, SILENCE)
         )
-        heard = np.minimum(end, size) - np.maximum(start, 0)
+        frames[middles < since] = SILENCE
+        heard = np.minimum(end, size) - np.maximum(start, since)
         silence = (label == SILENCE) & (heard >= 3 * self._step)
         middle = (start + end) // 2
-        spoken = (label != SILENCE) & (middle >= 0) & (middle < size)
+        spoken = (label != SILENCE) & (middle >= since) & (middle < size)
         return frames.astype(np.int64), label[silence | spoken].tolist()
 
     def _extend(self, lane: _Lane) -> None:
@@ -170,7 +174,7 @@ class Lanes:
 
     def _next(self) -> int:
         """Return the next utterance of the pass; a new pass is shuffled anew."""
-        if not len(self._deck):
+        while not len(self._deck):
             copies = np.floor(self._weights + self._rng.random(len(self._weights))).astype(np.int64)
             self._deck = self._rng.permutation(np.repeat(np.arange(len(copies)), copies))
         index, self._deck = int(self._deck[0]), self._deck[1:]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -15,6 +18,8 @@ import soxr
 from numpy.typing import NDArray
 
 from streamcell.runtime.errors import SourceError
+
+SLACK = 0.02  # s, by which phones may overlap: rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +37,63 @@ def read_corpus(root: Path, corpus: str) -> list[Utterance]:
     """Return the utterances of the folder `root / corpus`.
 
     Raises:
-        SourceError: no `utterances.jsonl` there, or a line of it that does not parse.
+        SourceError: no `utterances.jsonl` there, a line of it that does not parse, or phones whose times make no sense.
     """
     index = root / corpus / "utterances.jsonl"
     if not index.is_file():
         raise SourceError(
             f"expected the corpus {corpus!r} at {index}, found nothing; give the folder that holds it as --data"
         )
-    return [
-        _parse(line, index, number, corpus)
-        for number, line in enumerate(index.read_text(encoding="utf-8").splitlines(), 1)
-    ]
+    try:
+        lines = index.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{index} is not UTF-8: {error}") from error
+    return [_parse(line, index, number, corpus) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def _parse(line: str, index: Path, number: int, corpus: str) -> Utterance:
     try:
         row = json.loads(line)
         phones = tuple((float(start), float(duration), str(label)) for start, duration, label in row["phones"])
-        return Utterance(str(row["id"]), str(row["speaker"]), corpus, index.parent / row["audio"], phones)
+        utterance = Utterance(str(row["id"]), str(row["speaker"]), corpus, index.parent / row["audio"], phones)
     except (ValueError, KeyError, TypeError) as error:
         raise SourceError(
             f"{index}, line {number}: expected an object with id, speaker, audio, phones: {error!r}"
         ) from error
+    _check_times(utterance, f"{index}, line {number}")
+    return utterance
+
+
+def _check_times(utterance: Utterance, where: str) -> None:
+    """Refuse phones that overlap or run backwards: they would train a network of silence without a word."""
+    before = 0.0
+    for start, duration, label in utterance.phones:
+        if not (math.isfinite(start) and 0 < duration < math.inf and start >= before - SLACK):
+            raise SourceError(
+                f"{where}: expected phones [start s, duration s, label] in order and without overlap, "
+                f"got {[start, duration, label]} after {before:.2f} s"
+            )
+        before = start + duration
+
+
+def fingerprint(utterances: Sequence[Utterance], weights: Sequence[float]) -> str:
+    """Return a hash of what a training hears: names and sizes of recordings, phones, weights."""
+    seen = hashlib.sha256()
+    for one, weight in zip(utterances, weights, strict=True):
+        seen.update(repr((one.id, one.speaker, one.corpus, _stamp(one.audio)[1], one.phones, weight)).encode())
+    return seen.hexdigest()
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    """Return name, size and time of change of a file.
+
+    Raises:
+        SourceError: there is none.
+    """
+    if not path.is_file():
+        raise SourceError(f"expected the recording {path}, found none")
+    status = path.stat()
+    return str(path), status.st_size, status.st_mtime_ns
 
 
 def read_audio(path: Path, sample_rate: int) -> NDArray[np.int16]:
@@ -66,6 +106,8 @@ def read_audio(path: Path, sample_rate: int) -> NDArray[np.int16]:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         raise SourceError(f"cannot read the recording {path}: {error}") from error
+    if not np.isfinite(samples).all():
+        raise SourceError(f"the recording {path} has NaN or infinite samples; write it again without them")
     mono = soxr.resample(samples.mean(axis=1), rate, sample_rate) if rate != sample_rate else samples.mean(axis=1)
     samples16: NDArray[np.int16] = np.round(np.clip(mono, -1, 1) * 32767).astype(np.int16)
     return samples16
@@ -92,10 +134,10 @@ class Recordings:
     def __init__(
         self, files: list[Path], sample_rate: int, cache: Path, progress: Callable[[int], None] = lambda _: None
     ) -> None:
-        seen = "\n".join(f"{path}:{path.stat().st_size if path.exists() else -1}" for path in files) + str(sample_rate)
+        seen = repr(([_stamp(path) for path in files], sample_rate))
         name = hashlib.sha256(seen.encode()).hexdigest()[:16]
         samples, ends = cache / f"{name}.i16", cache / f"{name}.ends.npy"
-        if not ends.exists():
+        if not _complete(samples, ends):
             cache.mkdir(parents=True, exist_ok=True)
             _decode(files, sample_rate, samples, ends, progress)
         self._ends: NDArray[np.int64] = np.load(ends)
@@ -110,16 +152,32 @@ class Recordings:
         return to_float(self._samples[start : int(self._ends[index])])
 
 
+def _complete(samples: Path, ends: Path) -> bool:
+    """Tell whether a cache was written to its end: the lengths come last."""
+    return ends.exists() and samples.exists() and samples.stat().st_size == 2 * int(np.load(ends)[-1])
+
+
 def _decode(files: list[Path], sample_rate: int, samples: Path, ends: Path, progress: Callable[[int], None]) -> None:
-    partial, lengths = samples.with_suffix(".partial"), list[int]()
-    with ThreadPoolExecutor(2) as pool, partial.open("wb") as out:
+    lengths: list[int] = []
+    with ThreadPoolExecutor(2) as pool, _replacing(samples) as out:
         for block in _blocks(files, 64):
-            for audio in pool.map(lambda path: read_audio(path, sample_rate), block):
+            for path, audio in zip(block, pool.map(lambda path: read_audio(path, sample_rate), block), strict=True):
+                if not len(audio):
+                    raise SourceError(f"the recording {path} holds no samples")
                 out.write(audio.tobytes())
                 lengths.append(len(audio))
             progress(len(lengths))
-    partial.replace(samples)
-    np.save(ends, np.cumsum(lengths, dtype=np.int64))
+    with _replacing(ends) as out:
+        np.save(out, np.cumsum(lengths, dtype=np.int64))
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file that becomes `path` once it is whole."""
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        yield file
+    partial.replace(path)
 
 
 def _blocks(files: list[Path], size: int) -> Iterator[list[Path]]:
