@@ -1,0 +1,31 @@
+"""README files and the model card say what is so."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from streamcell.runtime import Model
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(
+    path for path in ROOT.rglob("*.md") if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_are_finished_and_their_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"@[A-Z]+@", text)
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_card_is_of_the_model_that_ships() -> None:
+    card = (ROOT / "samples/phonemes/README.md").read_text(encoding="utf-8")
+    model = Model.open()
+    assert model.fingerprint in card
+    figures = json.loads(json.dumps(model.manifest.training["figures"]))
+    assert isinstance(figures, dict)
+    assert f"{100 * float(str(figures['validation_error_rate'])):.1f}%" in card
