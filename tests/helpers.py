@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from streamcell.runtime.manifest import MANIFEST_KEY, GapPolicy, InputSpec, Manifest, OutputSpec, StateSpec
+from streamcell.runtime.wire import pack, unpack
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "phonemes"
 LABELS = ("<blank>", "SIL", "AA", "B", "K", "S")
@@ -99,6 +100,17 @@ def tiny_model(
     if change is not None:
         change(model)
     return bytes(model.SerializeToString())
+
+
+def forged(data: bytes, kind: str, path: str, value: Any) -> bytes:
+    """Return saved bytes with one fact or array changed, ``path`` like ``counters/clock``, and a right checksum."""
+    meta, arrays = unpack(data, kind)
+    *parents, key = path.split("/")
+    place: Any = arrays if key in arrays else meta
+    for parent in parents:
+        place = place[parent]
+    place[key] = value
+    return pack(kind, meta, arrays)
 
 
 def _tensor(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:

@@ -94,6 +94,33 @@ def test_other_cut_files_are_noticed_too(kind: str, speech: NDArray[np.float32],
     assert 0 < len(samples) < len(speech)
 
 
+@pytest.mark.parametrize("kind", ["ogg", "opus"])
+def test_a_chained_ogg_gives_its_first_stream_and_counts_as_cut(
+    kind: str, speech: NDArray[np.float32], tmp_path: Path
+) -> None:
+    first, second, chained = (tmp_path / f"{name}.{kind}" for name in ("first", "second", "chained"))
+    for path in (first, second):
+        soundfile.write(path, speech, 16000, **WRITERS[kind])
+    chained.write_bytes(first.read_bytes() + second.read_bytes())
+    samples, audio = read(chained)
+    assert audio.cut
+    np.testing.assert_array_equal(samples, read(first)[0])
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 10.0])
+@pytest.mark.parametrize("junk", [b"TAG" + bytes(125), b"\xff\xf8" * 500])
+def test_junk_after_a_whole_flac_does_no_harm(
+    junk: bytes, seconds: float, speech: NDArray[np.float32], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.flac"
+    for length in (len(speech), 16000, 4096):
+        soundfile.write(path, speech[:length], 16000)
+        path.write_bytes(path.read_bytes() + junk)
+        samples, audio = read(path, seconds)
+        assert not audio.cut
+        np.testing.assert_array_equal(samples, speech[:length])
+
+
 def test_a_cut_mp3_gives_what_decodes(speech: NDArray[np.float32], tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     soundfile.write(path, speech, 16000)
@@ -138,6 +165,8 @@ def test_bad_files_are_told_apart(tmp_path: Path) -> None:
         "is not audio that can be read": _write(tmp_path / "text.wav", b"hello world\n" * 50),
         "is not audio": _write(tmp_path / "stub.wav", b"RIFF\x24\0\0\0WAVE"),
         "is not a regular file": Path(os.devnull),
+        "not audio that can": _write(tmp_path / "a.raw", bytes(1000)),
+        "is not audio that": _write(tmp_path / "a.RAW", SPEECH.read_bytes()),
     }
     for message, path in bad.items():
         with pytest.raises(SourceError, match=message) as caught:
@@ -151,10 +180,10 @@ def test_a_file_without_samples_is_an_error(tmp_path: Path) -> None:
         read(tmp_path / "a.wav")
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_sample_that_is_no_number_is_an_error_with_its_time(bad: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bad", [(np.nan, 0), (0, np.inf), (np.inf, -np.inf), (3e38, 3e38)])
+def test_a_sample_that_is_no_number_is_an_error_with_its_time(bad: tuple[float, float], tmp_path: Path) -> None:
     samples = np.zeros((30000, 2))
-    samples[20000, 1] = bad
+    samples[20000] = bad
     soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
     with pytest.raises(SourceError, match=r"not a finite number, at 2\.500 s"):
         read(tmp_path / "a.wav", 1.0)

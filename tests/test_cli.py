@@ -2,7 +2,6 @@
 import hashlib
 import json
 import os
-import pty
 import subprocess
 import sys
 from dataclasses import replace
@@ -160,6 +159,20 @@ def test_a_closed_pipe_ends_quietly(model: str) -> None:
     assert done.returncode in {0, 141}
 
 
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_closed_output_is_written_to_nowhere(closed: str, model: str) -> None:
+    call = f"{sys.executable} -m streamcell inspect {model} {closed}>&-"
+    done = subprocess.run(["bash", "-c", call], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("model" if closed == "2" else "")
+
+
+def test_an_empty_name_is_no_default(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "transcribe", SPEECH, "--model", "")
+    assert (code, out) == (2, "")
+    assert err.startswith("streamcell: error: .: is no file")
+
+
 def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupt(_arguments: list[str]) -> int:
         raise KeyboardInterrupt
@@ -234,9 +247,9 @@ def test_a_blink_of_audio_is_no_error(model: str, tmp_path: Path, capsys: pytest
     assert err == f"streamcell: note: nothing was found in {tmp_path / 'a.wav'} (0.005 s of audio)\n"
 
 
-@pytest.mark.parametrize("kind", ["none", "folder", "text", "empty", "nan", "loud"])
+@pytest.mark.parametrize("kind", ["none", "folder", "text", "empty", "nan", "loud", "raw"])
 def test_bad_audio_is_one_line_and_2(kind: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / f"{kind}.wav"
+    path = tmp_path / ("a.RAW" if kind == "raw" else f"{kind}.wav")
     if kind == "folder":
         path.mkdir()
     elif kind in {"nan", "loud"}:
@@ -286,6 +299,16 @@ def test_names_that_are_not_unicode_are_printed(model: str, tmp_path: Path) -> N
     env = {**os.environ, "PYTHONUTF8": "1"}
     done = subprocess.run(call, capture_output=True, text=True, check=True, env=env)
     assert os.fsencode(json.loads(done.stdout)["file"]) == path
+
+
+def test_jsonl_is_json_in_any_encoding(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "é.flac"
+    path.write_bytes(SPEECH.read_bytes())
+    call = [sys.executable, "-m", "streamcell", "transcribe", str(path), "--format", "jsonl", "--ipa", "--model", model]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    found = json.loads(subprocess.run(call, capture_output=True, text=True, check=True, env=env).stdout)
+    assert found["file"] == str(path)
+    assert "ɑ" in {segment["label"] for segment in found["segments"]}
 
 
 # inspect and verify
@@ -341,51 +364,12 @@ def test_verify_fails_where_the_bound_is_broken(tmp_path: Path, capsys: pytest.C
     assert out.endswith("bound 1e-12: BROKEN\n\n")
 
 
-# the live view
-
-
-def test_the_live_view_in_a_terminal(tmp_path: Path, model: str) -> None:
-    """Show a recording in a real pseudo-terminal, through the live view that the microphone command uses."""
-    program = f"""
-import time, soundfile
-from streamcell.runtime.cli.live import live
-from streamcell.runtime.events import Gap
-from streamcell.runtime.model import Model
-from streamcell.runtime.phones import to_ipa
-from streamcell.runtime.stream import Stream
-from streamcell.runtime.transcribe import Heard
-stream = Stream(Model.open({model!r}), 16000)
-samples, _ = soundfile.read({str(SPEECH)!r}, dtype="float32")
-with live(to_ipa) as show:
-    for start in range(0, len(samples), 480):
-        show(Heard(stream.push(samples[start : start + 480]), stream.time, -20.5, 0.062, 7))
-    time.sleep(0.3)
-    show(Heard([*stream.flush(), Gap(2.6, 2.7, 1600, "overflow", "fill")], stream.time, -100.0, 0.062, 7))
-"""
-    parent, child = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdout=child,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
-    ) as process:
-        os.close(child)
-        shown = b""
-        while True:
-            try:
-                part = os.read(parent, 65536)
-            except OSError:
-                break
-            if not part:
-                break
-            shown += part
-        assert process.stderr is not None
-        assert process.stderr.read() == b""
-    os.close(parent)
-    text = shown.decode()
-    assert process.returncode == 0
-    assert "-20.5 dBFS" in text
-    assert "62 ms behind" in text
-    assert "7 dropped" in text
-    assert "(gap: 1600 samples lost, overflow; fill)" in text
-    assert "ɑ" in text
+def test_verify_does_not_take_the_files_word_for_a_loose_bound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(tiny_model(parity=Parity(1e9, 0.0, 0.0, 1)))
+    code, out, err = run(capsys, "verify", path)
+    assert code == 0
+    assert out.endswith("bound 0.0001: kept\n\n")
+    assert err == "streamcell: warning: the model's own bound is 1e+09; judged by 0.0001\n"

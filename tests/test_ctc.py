@@ -1,13 +1,15 @@
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from helpers import forged
 from streamcell.runtime.decode import GreedyCTC
 from streamcell.runtime.errors import InputError
 from streamcell.runtime.events import Segment
-from streamcell.runtime.posteriors import Frames, log_softmax
+from streamcell.runtime.frames import Frames, log_softmax
 
 LABELS = ("<blank>", "A", "B", "C", "D")
 STEP = 0.03
@@ -240,3 +242,42 @@ def test_misuse_is_refused() -> None:
         GreedyCTC(LABELS, 0, 0.0)
     with pytest.raises(InputError, match="damaged"):
         GreedyCTC.from_bytes(ctc.to_bytes()[:-1])
+
+
+TOKEN = {"id": 0, "label": 1, "start": 0, "first": 1, "last": 1, "before": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("settings", [list(LABELS), 0]),
+        ("settings/labels", "ABCDE"),
+        ("settings/labels", [1, 2, 3, 4, 5]),
+        ("settings/blank", 0.0),
+        ("settings/reach", 10**400),
+        ("saved/next", "x"),
+        ("saved/next", None),
+        ("saved/next", 5),
+        ("saved/origin", "0"),
+        ("saved/best", 5),
+        ("saved/label", -2),
+        ("saved/run", 4),
+        ("saved/base", -1),
+        ("saved/count", True),
+        ("saved/token", [0, 1, 0, 1, 1, 0.0]),
+        ("saved/token", {**TOKEN, "label": 5}),
+        ("saved/token", {**TOKEN, "start": 2}),
+        ("saved/token", {**TOKEN, "last": 3}),
+        ("sums", np.zeros(0)),
+        ("sums", np.zeros(4, np.float32)),
+        ("sums", np.zeros((4, 1))),
+        ("sums", np.array([0.0, 1.0, np.nan, 2.0])),
+    ],
+)
+def test_forged_bytes_are_refused(path: str, value: Any) -> None:
+    ctc = decoder()
+    ctc.push(Frames(spikes("aAa"), 0))
+    data = ctc.to_bytes()
+    assert forged(data, "ctc", "saved/token", TOKEN) == data, "the example is right but for what is forged"
+    with pytest.raises(InputError, match="a saved CTC decoder is damaged"):
+        GreedyCTC.from_bytes(forged(data, "ctc", path, value))

@@ -1,6 +1,5 @@
 """README files and the model card say what is so."""
 
-import json
 import re
 from pathlib import Path
 
@@ -9,9 +8,7 @@ import pytest
 from streamcell.runtime import Model
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted(
-    path for path in ROOT.rglob("*.md") if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
-)
+PAGES = sorted(ROOT.glob("*.md")) + sorted((ROOT / "samples").rglob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -26,6 +23,6 @@ def test_the_card_is_of_the_model_that_ships() -> None:
     card = (ROOT / "samples/phonemes/README.md").read_text(encoding="utf-8")
     model = Model.open()
     assert model.fingerprint in card
-    figures = json.loads(json.dumps(model.manifest.training["figures"]))
+    figures = model.manifest.training["figures"]
     assert isinstance(figures, dict)
     assert f"{100 * float(str(figures['validation_error_rate'])):.1f}%" in card

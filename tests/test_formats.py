@@ -52,4 +52,6 @@ def test_relabel_touches_segments_only() -> None:
     assert [segment.label for segment in transcript.segments] == ["SIL", "tʃ"]
     assert transcript.segments[1].revision == 3
     assert relabel(EVENTS[1], to_ipa) is EVENTS[1]
-    assert "tʃ" in jsonl.write(transcript)
+    assert json.loads(jsonl.write(transcript))["segments"][1]["label"] == "tʃ"
+    assert jsonl.write(transcript).isascii()
+    assert jsonl.line(transcript.segments[1]).isascii()

@@ -63,6 +63,9 @@ def test_features() -> None:
         ("states/0/shape", ["B", 1.5], r"manifest.states\[0\].shape\[1\] must be an integer or a string"),
         ("states/0/batch_axis", 1, r"manifest.states\[0\].shape"),
         ("states/0/batch_axis", -2, r"manifest.states\[0\].shape"),
+        ("states/0/shape", ["B", (1 << 24) - 7], "manifest.states must be at most 16777216 numbers a stream"),
+        ("input/look_ahead_steps", 6001, "manifest.input.look_ahead_steps must be from 0 to 60 s of steps, got 6001"),
+        ("training", {"a": json.loads("[" * 500 + "]" * 500)}, "manifest.training is nested more than 32 deep"),
         ("states/0/dtype", "object", r"manifest.states\[0\].dtype must be one of"),
         ("states/0/initial", 1e300, r"manifest.states\[0\].initial"),
         ("states/0/input", "samples", "manifest.states must be states whose input names differ"),
@@ -106,6 +109,14 @@ def test_a_missing_key_is_named(key: str) -> None:
 def test_no_manifest_at_all(text: str) -> None:
     with pytest.raises(ModelError, match="manifest"):
         Manifest.from_json(text)
+
+
+@pytest.mark.parametrize("spec", [InputSpec("x", "audio", 1600, 1, 17, 0), InputSpec("x", "features", 100, 17, 1, 0)])
+def test_a_call_that_takes_too_much(spec: InputSpec) -> None:
+    output = replace(tiny_manifest().outputs[0], seconds_per_step=spec.seconds_per_step)
+    message = r"input.samples_per_step \* input.channels \* steps_per_call must be at most 16777216, got 17825792"
+    with pytest.raises(ModelError, match=message):
+        tiny_manifest(input=spec, outputs=(output,), steps_per_call=1 << 20)
 
 
 def test_sizes() -> None:

@@ -20,6 +20,7 @@ from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.manifest import InputSpec, Manifest, OutputSpec, StateSpec
 from streamcell.runtime.model import Model
 from streamcell.runtime.state import State
+from streamcell.runtime.verify import verify
 
 STEP = 16
 
@@ -193,8 +194,9 @@ def test_no_such_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for source in (tmp_path / "none.onnx", str(tmp_path / "none.onnx"), "none"):
         with pytest.raises(ModelError, match=r"none.*: no such file; expected an .onnx file or one of: only"):
             Model.open(source)
-    with pytest.raises(ModelError, match="is no file"):
-        Model.open(tmp_path)
+    for source in (tmp_path, ""):
+        with pytest.raises(ModelError, match="is no file"):
+            Model.open(source)
     with pytest.raises(ModelError, match=r"only.onnx: expected an ONNX file .* got 0 bytes"):
         Model.open(tmp_path / "only.onnx")
 
@@ -254,6 +256,24 @@ def another_output(**changes: Any) -> Manifest:
 def test_a_manifest_that_does_not_fit_the_graph(manifest: Manifest, message: str) -> None:
     with pytest.raises(ModelError, match=f"the manifest does not fit the graph: .*{message}"):
         Model.open(tiny_model(manifest=manifest))
+
+
+def dynamic(model: ModelProto) -> None:
+    """Round the features to 8 bits, by the largest that is in the call."""
+    index = next(i for i, node in enumerate(model.graph.node) if node.output[0] == "squashed")
+    model.graph.node[index].output[0] = "exact"
+    scale = helper.make_node("DynamicQuantizeLinear", ["exact"], ["rounded", "scale", "zero"])
+    back = helper.make_node("DequantizeLinear", ["rounded", "scale", "zero"], ["squashed"])
+    model.graph.node.insert(index + 1, scale)
+    model.graph.node.insert(index + 2, back)
+
+
+def test_rounding_by_what_shares_the_call_must_be_said_in_the_manifest() -> None:
+    for said in ({}, {"steps_per_call": 1}, {"batch_invariant": False}):
+        with pytest.raises(ModelError, match="DynamicQuantizeLinear: its answers depend on what shares the call"):
+            Model.open(tiny_model(change=dynamic, **said))
+    model = Model.open(tiny_model(change=dynamic, steps_per_call=1, batch_invariant=False))
+    assert verify(model).within(1e-6)
 
 
 def untold(*names: str) -> Callable[[ModelProto], None]:

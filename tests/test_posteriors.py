@@ -8,12 +8,13 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from helpers import tiny_manifest, tiny_model
+from helpers import forged, tiny_manifest, tiny_model
 from streamcell.runtime.errors import InputError
 from streamcell.runtime.events import Gap, Reset
+from streamcell.runtime.frames import Frames, log_softmax
 from streamcell.runtime.manifest import GapPolicy, InputSpec
 from streamcell.runtime.model import Model
-from streamcell.runtime.posteriors import Frames, Posteriors, log_softmax
+from streamcell.runtime.posteriors import Posteriors
 
 STEP = 16  # samples, 10 ms at 1600 Hz
 BLOCKS = (1, 7, 160, 481, 5000)
@@ -281,6 +282,39 @@ def test_misuse_is_refused() -> None:
         Posteriors.from_bytes(model, posteriors.to_bytes()[:-1])
 
 
-def test_log_softmax_sums_to_one() -> None:
-    logits = np.random.default_rng(0).standard_normal((5, 7)).astype(np.float32) * 100
-    np.testing.assert_allclose(np.exp(log_softmax(logits)).sum(-1), 1, rtol=1e-6)
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("counters", None),
+        ("counters/clock", "x"),
+        ("counters/clock", 500.0),
+        ("counters/clock", 10**400),
+        ("counters/epoch", 501),
+        ("counters/steps", -5),
+        ("counters/jumps", 5),
+        ("counters/jumps", [[1]]),
+        ("counters/jumps", [[1, "2"]]),
+        ("counters/flushed", 0),
+        ("pending", np.zeros(4)),
+        ("pending", np.zeros((4, 1), np.float32)),
+        ("pending", np.float32(0)),
+        ("pending", np.zeros(16, np.float32)),
+        ("pending", np.full(4, np.nan, np.float32)),
+        ("state", np.zeros(3)),
+    ],
+)
+def test_forged_bytes_are_refused(path: str, value: Any) -> None:
+    model = open_tiny()
+    posteriors = Posteriors(model)
+    posteriors.push(noise(500))
+    data = posteriors.to_bytes()
+    assert forged(data, "posteriors", "counters/clock", 500) == data, "the example is right but for what is forged"
+    with pytest.raises(InputError, match=r"a saved stream is damaged|expected a saved"):
+        Posteriors.from_bytes(model, forged(data, "posteriors", path, value))
+
+
+def test_the_state_of_two_streams_is_none_of_one() -> None:
+    model = open_tiny()
+    two = np.frombuffer(model.initial_state(2).to_bytes(), np.uint8)
+    with pytest.raises(InputError, match="2 streams"):
+        Posteriors.from_bytes(model, forged(Posteriors(model).to_bytes(), "posteriors", "state", two))

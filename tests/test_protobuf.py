@@ -22,6 +22,8 @@ def test_integers_signed_packed_and_not() -> None:
 def test_text_messages_and_sizes() -> None:
     found = message(b"\x12\x02\xc3\xa9\x1a\x02\x08\x07\x25abcd\x29abcdefgh")
     assert found.text(2) == "é"
+    assert found.texts(2) == ("é",)
+    assert found.texts(15) == ()
     assert [item.integer(1) for item in found.messages(3, "inner")] == [7]
     assert (found.size(4), found.size(5), found.size(3), found.size(9)) == (4, 8, 2, 0)
     assert found.has(4)

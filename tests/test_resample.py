@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from helpers import forged
 from streamcell.runtime.errors import InputError, MissingExtraError
 from streamcell.runtime.resample import Quality, Resampler
 
@@ -113,3 +114,15 @@ def test_misuse_is_refused() -> None:
         resampler.push(noise(10))
     with pytest.raises(InputError, match="damaged"):
         Resampler.from_bytes(resampler.to_bytes()[:-5])
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("taken", "500"), ("taken", 10**400), ("given", -1), ("flushed", 0), ("quality", 3), ("recent", np.zeros((5, 1)))],
+)
+def test_forged_bytes_are_refused(path: str, value: Any) -> None:
+    resampler = Resampler(8000, 16000)
+    resampler.push(noise(500))
+    assert forged(resampler.to_bytes(), "resampler", "taken", 500) == resampler.to_bytes()
+    with pytest.raises(InputError, match=r"a saved resampler is damaged|samples \[n\]"):
+        Resampler.from_bytes(forged(resampler.to_bytes(), "resampler", path, value))

@@ -1,5 +1,6 @@
 """JSON into dataclasses: exactly the fields, exactly the types."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -61,11 +62,17 @@ def test_reads_every_kind_of_annotation() -> None:
         ({"count": True}, "outer.count must be an integer or null, got True"),
         ({"flag": 1}, "outer.flag must be true or false"),
         ({"free": []}, "outer.free must be an object"),
+        ({"free": {"x": json.loads("[" * 32 + "]" * 32)}}, "outer.free is nested more than 32 deep"),
     ],
 )
 def test_errors_name_the_path(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         read(Outer, {**GOOD, **change}, "outer")
+
+
+def test_what_is_nested_a_little_is_read() -> None:
+    free = {"x": json.loads("[" * 31 + "]" * 31), "y": {"z": 1}}
+    assert read(Outer, {**GOOD, "free": free}, "outer").free == free
 
 
 def test_not_an_object() -> None:

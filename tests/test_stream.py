@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from helpers import LABELS, tiny_model
+from helpers import LABELS, forged, tiny_model
+from streamcell.runtime.decode import GreedyCTC
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import Event, Gap, Reset, Segment
 from streamcell.runtime.manifest import GapPolicy, OutputSpec
@@ -81,6 +82,27 @@ def test_any_cutting_gives_the_same_events_in_order(action: str, rate: int) -> N
         assert_same(finals(events), expected, 1e-4, f"blocks of {block}")
         assert stream.time == 120100 / rate
         assert_in_order(events, stream.time)
+
+
+@pytest.mark.parametrize("action", ["fill", "hold"])
+@pytest.mark.parametrize("begin", ["fresh", "after a reset"])
+def test_a_gap_comes_before_the_segment_that_begins_with_it(begin: str, action: str) -> None:
+    """The network says something of every frame, so segments begin where streams and gaps do."""
+    model, samples = open_tiny(action, change=drop_blank), noise(2000) + np.float32(0.1)
+    found = []
+    for block in BLOCKS:
+        for restore in (False, True):
+            stream = Stream(model)
+            events = stream.push(samples[:1003]) + stream.reset() if begin == "after a reset" else []
+            events += stream.gap(5)
+            for start in range(0, len(samples), block):
+                stream = Stream.from_bytes(model, stream.to_bytes()) if restore and start < 200 else stream
+                events += stream.push(samples[start : start + block])
+            found.append(finals(events + stream.flush()))
+            assert_same(found[-1], found[0], 1e-4, f"blocks of {block}, restored: {restore}")
+    (gap,) = (event for event in found[0] if isinstance(event, Gap))
+    begins = [event.start for event in found[0] if isinstance(event, Segment)]
+    assert gap.start in begins
 
 
 def test_what_follows_a_long_gap_is_at_its_time() -> None:
@@ -185,7 +207,7 @@ def test_int16_and_float64_are_the_same_sound() -> None:
 
 
 def test_a_gap_of_ten_hours_that_is_filled_needs_little_memory() -> None:
-    model = open_tiny(reset_after=1e6, sample_rate=16000, samples_per_step=4800, overlap=240)
+    model = open_tiny(reset_after=1e6, sample_rate=16000, samples_per_step=4000, overlap=200)
     stream = Stream(model)
     tracemalloc.start()
     events = stream.push(np.zeros(16000, np.float32)) + stream.gap(10 * 3600 * 16000) + stream.flush()
@@ -245,7 +267,10 @@ def test_misuse_is_refused() -> None:
     frames = tiny_model(task="frames", outputs=(OutputSpec("logits", "logits", LABELS, None, "SIL", 0.01),))
     with pytest.raises(ModelError, match="got one of 'frames'; use Posteriors"):
         Stream(Model.open(frames))
-    model = open_tiny()
+    for decoder in ({"name": "ctc-beam"}, {"name": "ctc-greedy", "width": 8}):
+        with pytest.raises(ModelError, match=r"manifest.decoder must be one of .*, got \{'name': 'ctc-"):
+            Stream(open_tiny(decoder=decoder))
+    model = open_tiny(decoder={"name": "ctc-greedy"})
     with pytest.raises(InputError, match="whole number of Hz"):
         Stream(model, 0)
     stream = Stream(model)
@@ -260,3 +285,20 @@ def test_misuse_is_refused() -> None:
         Stream.from_bytes(model, b"anything but a stream")
     with pytest.raises(InputError, match="open the model that it was saved with"):
         Stream.from_bytes(open_tiny(seed=1), stream.to_bytes())
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("waiting", 5),
+        ("waiting", ["gap"]),
+        ("waiting", [{"type": "gap", "start": "0"}]),
+        ("decoder", np.zeros(3)),
+        ("decoder", np.frombuffer(GreedyCTC(("<blank>", "A"), 0, 0.01).to_bytes(), np.uint8)),
+        ("posteriors", np.zeros(3)),
+    ],
+)
+def test_forged_bytes_are_refused(path: str, value: Any) -> None:
+    model = open_tiny()
+    with pytest.raises(InputError):
+        Stream.from_bytes(model, forged(Stream(model).to_bytes(), "stream", path, value))

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from helpers import tiny_model
 from streamcell.runtime.errors import InputError
+from streamcell.runtime.frames import log_softmax
 from streamcell.runtime.model import Model
-from streamcell.runtime.posteriors import log_softmax
 from streamcell.runtime.state import State
 from streamcell.runtime.verify import verify
 

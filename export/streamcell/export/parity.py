@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from streamcell.runtime.errors import ModelError
+from streamcell.runtime.frames import log_softmax
 from streamcell.runtime.manifest import Parity
 from streamcell.runtime.model import Model
-from streamcell.runtime.posteriors import log_softmax
 from streamcell.runtime.verify import Reference, VerifyReport, verify
 from streamcell.train.models import PhonemeNet
 

@@ -12,9 +12,10 @@ from streamcell.runtime.events import Event, Gap, Reset, Segment
 from streamcell.runtime.manifest import GapPolicy, InputSpec, Manifest, OutputSpec, Parity, StateSpec
 
 if TYPE_CHECKING:
+    from streamcell.runtime.frames import Frames
     from streamcell.runtime.model import Model
     from streamcell.runtime.models import bundled_models
-    from streamcell.runtime.posteriors import Frames, Posteriors
+    from streamcell.runtime.posteriors import Posteriors
     from streamcell.runtime.state import State
     from streamcell.runtime.stream import Stream
 
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Frames": "posteriors",
+    "Frames": "frames",
     "Model": "model",
     "Posteriors": "posteriors",
     "State": "state",

@@ -29,6 +29,8 @@ MANIFEST_VERSION = 1
 """The version of the manifest that this release writes, and the newest that it reads."""
 
 _MAX_STATE = 1 << 24  # numbers a stream
+_MAX_CALL = 1 << 24  # numbers a stream that one call must take at least
+_MAX_LOOK_AHEAD = 60  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ class Manifest:
         input: The input.
         states: The states, in any order; empty for a feed-forward model.
         outputs: The outputs; the first is the one that is decoded.
-        decoder: Defaults of the decoder.
+        decoder: What `Stream` decodes with: ``{"name": "ctc-greedy"}``, or ``{}`` for the same.
         gap: What lost samples do to the state.
         steps_per_call: How many steps each call must hold, or None for any number.
         batch_invariant: Whether a stream's answers are independent of the streams that share its call.
@@ -232,9 +234,8 @@ def _check_input(spec: InputSpec) -> None:
     _require(bool(spec.name), "input.name", "the name of an ONNX input", spec.name)
     for name in ("sample_rate", "channels", "samples_per_step"):
         _require(0 < getattr(spec, name) <= 1 << 20, f"input.{name}", "from 1 to 1048576", getattr(spec, name))
-    _require(
-        0 <= spec.look_ahead_steps <= 1 << 20, "input.look_ahead_steps", "from 0 to 1048576", spec.look_ahead_steps
-    )
+    waits = 0 <= spec.look_ahead_steps * spec.seconds_per_step <= _MAX_LOOK_AHEAD
+    _require(waits, "input.look_ahead_steps", f"from 0 to {_MAX_LOOK_AHEAD} s of steps", spec.look_ahead_steps)
     if spec.kind == "audio":
         _require(spec.channels == 1, "input.channels", "1 for audio", spec.channels)
     else:
@@ -279,12 +280,17 @@ def _check_rest(manifest: Manifest) -> None:
     given = [*(output.name for output in manifest.outputs), *(state.output for state in manifest.states)]
     _require(len(set(taken)) == len(taken), "states", "states whose input names differ", taken)
     _require(len(set(given)) == len(given), "outputs", "outputs and states whose output names differ", given)
+    numbers = sum(math.prod(state.sizes(1)) for state in manifest.states)
+    _require(numbers <= _MAX_STATE, "states", f"at most {_MAX_STATE} numbers a stream, all together", numbers)
     if manifest.task == "ctc":
         _require(manifest.outputs[0].blank is not None, "outputs[0].blank", "a column of labels for task 'ctc'", None)
     after = manifest.gap.reset_after
     _require(math.isfinite(after) and after >= 0, "gap.reset_after", "seconds, 0 or more", after)
     steps = manifest.steps_per_call
     _require(steps is None or 0 < steps <= 1 << 20, "steps_per_call", "from 1 to 1048576, or null", steps)
+    call = manifest.input.samples_per_step * manifest.input.channels * (steps or 1)
+    product = "samples_per_step * input.channels * steps_per_call"
+    _require(call <= _MAX_CALL, f"input.{product}", f"at most {_MAX_CALL}", call)
     if (parity := manifest.parity) is not None:
         proof = (parity.bound, parity.outputs, parity.states, parity.cases)
         _require(all(math.isfinite(n) and n >= 0 for n in proof), "parity", "finite numbers, 0 or more", proof)

@@ -48,6 +48,9 @@ class Model:
     def open(cls, source: str | Path | bytes | None = None) -> "Model":
         """Open a model file and check that it is what its manifest says.
 
+        The checks are a fence, not a sandbox: run strangers' files in a process with limited memory, e.g. after
+        ``ulimit -v 4000000``.
+
         Args:
             source: A path, the name of a bundled model, the bytes of a file, or None for the default model.
 
@@ -173,14 +176,14 @@ def _load(source: str | Path | bytes | None) -> tuple[bytes, str]:
     if isinstance(source, bytes):
         return source, "model"
     bundled = find_bundled(DEFAULT_MODEL if source is None else source) if isinstance(source, str | None) else None
-    path: Traversable = bundled or Path(source or DEFAULT_MODEL)
+    path: Traversable = bundled or Path(DEFAULT_MODEL if source is None else source)
     if not path.is_file():
         what = "is no file" if isinstance(path, Path) and path.exists() else "no such file"
         raise ModelError(f"{path}: {what}; expected an .onnx file or one of: {', '.join(bundled_models()) or '(none)'}")
     try:
         if isinstance(path, Path) and path.stat().st_size > MAX_FILE:
             raise ModelError(f"{path}: expected a model of at most {MAX_FILE} bytes, got {path.stat().st_size}")
-        return path.read_bytes(), str(source or DEFAULT_MODEL)
+        return path.read_bytes(), DEFAULT_MODEL if source is None else str(source)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -199,7 +202,8 @@ def _session(data: bytes) -> ort.InferenceSession:
 
 
 def _check_fit(manifest: Manifest, graph: Graph) -> None:
-    """Refuse a manifest whose inputs, states and outputs are not the graph's."""
+    """Refuse a manifest whose inputs, states and outputs are not the graph's, or that promises what it cannot keep."""
+    _check_promises(manifest, graph)
     spec, states, steps = manifest.input, manifest.states, manifest.steps_per_call
     time = None if steps is None else steps * spec.samples_per_step
     inputs: dict[str, tuple[str, tuple[int | str | None, ...]]] = {
@@ -213,6 +217,17 @@ def _check_fit(manifest: Manifest, graph: Graph) -> None:
     one = not manifest.batch_invariant
     _check_values("input", inputs, {value.name: value for value in graph.inputs}, one_row=one)
     _check_values("output", outputs, {value.name: value for value in graph.outputs}, one_row=one)
+
+
+def _check_promises(manifest: Manifest, graph: Graph) -> None:
+    """Refuse a call of free size where numbers are rounded by what else is in the call."""
+    found = sorted({node.operator for node in graph.nodes if node.operator.startswith("DynamicQuantize")})
+    if found and (manifest.steps_per_call is None or manifest.batch_invariant):
+        raise ModelError(
+            f"the graph has {', '.join(found)}: its answers depend on what shares the call. So the manifest must have "
+            f"batch_invariant false and a number as steps_per_call, got {manifest.batch_invariant} and "
+            f"{manifest.steps_per_call}"
+        )
 
 
 def _check_values(

@@ -1,39 +1,47 @@
 """From a source's blocks to the model's answers, frame by frame on one clock."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.blocks import as_features
-from streamcell.runtime.errors import InputError
+from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import Gap, Reset
+from streamcell.runtime.frames import Frames, log_softmax
 from streamcell.runtime.model import Model
 from streamcell.runtime.resample import Quality, Resampler
+from streamcell.runtime.schema import read
 from streamcell.runtime.state import State
 from streamcell.runtime.wire import pack, unpack
 
-__all__ = ["Frames", "Posteriors", "log_softmax"]
+__all__ = ["Posteriors"]
 
 _VERSION = 1
 _MOST_STEPS = 64  # a call, and of silence at a time
 _REASONS = ("overflow", "missing")
+_LARGEST = 1 << 53  # saved counter
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Frames:
-    """Hold the log-probabilities of some frames in a row.
+@dataclass(frozen=True, slots=True)
+class _Counters:
+    """What is saved of the numbers that `Posteriors._begin` explains."""
 
-    Attributes:
-        log_probs: `[T, C]` float32.
-        first: Number of the first; frame k lasts from ``origin + k * seconds_per_step``, for ``seconds_per_step``.
-        origin: Seconds: when the stream began or was last reset.
-    """
+    clock: int
+    epoch: int
+    held: int
+    steps: int
+    shift: int
+    jumps: tuple[tuple[int, ...], ...]
+    flushed: bool
 
-    log_probs: NDArray[np.float32]
-    first: int
-    origin: float = 0.0
+    def __post_init__(self) -> None:
+        numbers = (self.clock, self.epoch, self.held, self.steps, self.shift, *(n for jump in self.jumps for n in jump))
+        pairs = all(len(jump) == 2 for jump in self.jumps)
+        if not pairs or not 0 <= min(numbers) <= max(numbers) < _LARGEST or self.epoch + self.held > self.clock:
+            raise ValueError(f"{self} contradict each other")
 
 
 class Posteriors:
@@ -63,9 +71,7 @@ class Posteriors:
         spec = model.manifest.input
         rate = spec.sample_rate if sample_rate is None else sample_rate
         if spec.kind == "features" and rate != spec.sample_rate:
-            raise InputError(
-                f"this model takes features at {spec.sample_rate} Hz, got {rate} Hz; compute them at its rate"
-            )
+            raise InputError(f"this model takes features at {spec.sample_rate} Hz, got {rate} Hz; convert them first")
         self._model = model
         self._resampler = Resampler(rate, spec.sample_rate, quality)
         self._clock = 0  # samples of the source, lost ones too
@@ -150,8 +156,8 @@ class Posteriors:
 
     def to_bytes(self) -> bytes:
         """Return everything but the model as bytes, for `from_bytes`."""
-        meta = {"version": _VERSION, "fingerprint": self._model.fingerprint}
-        meta |= {name: getattr(self, f"_{name}") for name in _COUNTERS}
+        meta: dict[str, Any] = {"version": _VERSION, "fingerprint": self._model.fingerprint}
+        meta["counters"] = {field.name: getattr(self, f"_{field.name}") for field in fields(_Counters)}
         stages = {"state": self._state.to_bytes(), "resampler": self._resampler.to_bytes()}
         arrays = {name: np.frombuffer(stage, np.uint8) for name, stage in stages.items()}
         return pack("posteriors", meta, {"pending": self._pending, **arrays})
@@ -172,11 +178,9 @@ class Posteriors:
         try:
             resampler = Resampler.from_bytes(arrays["resampler"].tobytes())
             posteriors = cls(model, resampler.source_rate, resampler.quality)
-            posteriors._resampler, posteriors._pending = resampler, arrays["pending"]
-            posteriors._state = State.from_bytes(arrays["state"].tobytes(), model.manifest)
-            for name in _COUNTERS:
-                setattr(posteriors, f"_{name}", meta[name])
-        except (KeyError, TypeError, ValueError) as error:
+            state = State.from_bytes(arrays["state"].tobytes(), model.manifest)
+            posteriors._restore(resampler, state, arrays["pending"], read(_Counters, meta["counters"], "counters"))
+        except (KeyError, TypeError, ValueError, ModelError) as error:
             raise InputError(f"a saved stream is damaged: {error!r}") from error
         return posteriors
 
@@ -191,6 +195,18 @@ class Posteriors:
         self._shift = 0  # steps that frames now lie later than the model thinks, since samples were skipped
         self._jumps: list[list[int]] = []  # [step of the model, shift from there on], not yet reached
         self._flushed = False
+
+    def _restore(self, resampler: Resampler, state: State, pending: NDArray[np.float32], counters: _Counters) -> None:
+        """Take over what was saved, if it fits."""
+        manifest = self._model.manifest
+        call = manifest.input.samples_per_step * (manifest.steps_per_call or 1)
+        alike = pending.dtype == np.float32 and pending.shape[1:] == self._pending.shape[1:] and len(pending) < call
+        if not alike or not np.isfinite(pending).all() or state.batch != 1:
+            raise ValueError(f"{pending.dtype} {list(pending.shape)} cannot wait for a call with {state.batch} streams")
+        self._resampler, self._state, self._pending = resampler, state, pending
+        for field in fields(counters):
+            setattr(self, f"_{field.name}", getattr(counters, field.name))
+        self._jumps = list(map(list, counters.jumps))
 
     def _convert(self, block: ArrayLike) -> NDArray[np.float32]:
         spec = self._model.manifest.input
@@ -267,28 +283,11 @@ class Posteriors:
 
     def _check_gap(self, samples: int, reason: str) -> None:
         if isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 0:
-            raise InputError(
-                f"a gap must be a whole number of samples at the source's rate, 0 or more; got {samples!r}"
-            )
+            raise InputError(f"a gap must be a whole number of the source's samples, 0 or more; got {samples!r}")
         if reason not in _REASONS:
             raise InputError(f"the reason of a gap must be one of {', '.join(_REASONS)}; got {reason!r}")
         if self._flushed:
             raise InputError("the stream was flushed and has ended; call reset() before reporting a gap")
-
-
-_COUNTERS = ("clock", "epoch", "held", "steps", "shift", "jumps", "flushed")
-
-
-def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return log-probabilities over the last axis.
-
-    Examples:
-        >>> log_softmax(np.float32([[1000, 1000]])).round(4).tolist()
-        [[-0.6930999755859375, -0.6930999755859375]]
-    """
-    shifted: NDArray[np.float32] = logits - logits.max(-1, keepdims=True)
-    shifted -= np.log(np.exp(shifted).sum(-1, keepdims=True))
-    return shifted
 
 
 def _calls(steps: int, fixed: int | None) -> Iterator[int]:

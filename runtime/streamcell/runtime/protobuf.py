@@ -39,8 +39,8 @@ class Message:
 
     Examples:
         >>> message = Message(memoryview(b"\x08\x96\x01\x12\x02hi"), "example", Budget())
-        >>> message.integer(1), message.text(2), message.text(3)
-        (150, 'hi', '')
+        >>> message.integer(1), message.text(2), message.text(3), message.texts(2)
+        (150, 'hi', '', ('hi',))
     """
 
     __slots__ = ("_budget", "_fields", "name")
@@ -87,10 +87,11 @@ class Message:
 
     def text(self, number: int) -> str:
         """Return a single field of text, empty where it is absent."""
-        try:
-            return bytes(self.blob(number) or b"").decode()
-        except UnicodeDecodeError as error:
-            raise ModelError(f"{self.name} is damaged: field {number} is not text") from error
+        return self._decoded(number, self.blob(number) or b"")
+
+    def texts(self, number: int) -> tuple[str, ...]:
+        """Return a repeated field of text."""
+        return tuple(self._decoded(number, value) for _, value in self._of_wire(number, _BYTES))
 
     def message(self, number: int, name: str) -> "Message | None":
         """Return a single message, or None where it is absent."""
@@ -108,6 +109,12 @@ class Message:
     def size(self, number: int) -> int:
         """Return how many bytes a repeated field of numbers holds, at least; a lone integer counts as one."""
         return sum(1 if isinstance(value, int) else len(value) for _, value in self._fields.get(number, []))
+
+    def _decoded(self, number: int, value: int | bytes | memoryview) -> str:
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{self.name} is damaged: field {number} is not text") from error
 
     def _single(self, number: int, wire: int) -> int | memoryview | None:
         values = self._of_wire(number, wire)

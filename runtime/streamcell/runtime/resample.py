@@ -1,6 +1,7 @@
 """From any sample rate to the model's: a stream of samples, converted without a seam."""
 
 import math
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
@@ -8,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.blocks import as_samples
-from streamcell.runtime.errors import InputError, MissingExtraError
+from streamcell.runtime.errors import InputError, MissingExtraError, ModelError
+from streamcell.runtime.schema import read
 from streamcell.runtime.wire import pack, unpack
 
 __all__ = ["Quality", "Resampler"]
@@ -22,6 +24,20 @@ _MAX_RATE = 1 << 20
 _MEMORY = 0.5  # seconds of source; soxr's filters need far less, but at low rates the next decides
 _MEMORY_SAMPLES = 4096  # at the lower of the rates; soxr was seen to lag up to 1000
 _MAX_BLOCKS = 1000
+_LARGEST = 1 << 53  # saved count of samples
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """What is saved besides the recent samples."""
+
+    version: int
+    source_rate: int
+    target_rate: int
+    quality: Quality
+    taken: int
+    given: int
+    flushed: bool
 
 
 class Resampler:
@@ -126,10 +142,11 @@ class Resampler:
         if meta.get("version") != _VERSION:
             raise InputError(f"expected a saved resampler of version {_VERSION}, got {meta.get('version')!r}")
         try:
-            resampler = cls(meta["source_rate"], meta["target_rate"], meta["quality"])
-            resampler._prime(int(meta["taken"]), int(meta["given"]), as_samples(arrays["recent"]))
-            resampler._flushed = bool(meta["flushed"])
-        except (KeyError, TypeError, ValueError) as error:
+            saved = read(_Saved, meta, "resampler")
+            resampler = cls(saved.source_rate, saved.target_rate, saved.quality)
+            resampler._prime(saved.taken, saved.given, as_samples(arrays["recent"]))
+            resampler._flushed = saved.flushed
+        except (KeyError, ValueError, ModelError) as error:
             raise InputError(f"a saved resampler is damaged: {error!r}") from error
         return resampler
 
@@ -180,6 +197,8 @@ class Resampler:
         return joined[max(0, wanted - begin) :].copy()
 
     def _prime(self, taken: int, given: int, recent: NDArray[np.float32]) -> None:
+        if not 0 <= min(taken, given) <= max(taken, given) < _LARGEST:
+            raise ValueError(f"{taken} samples in and {given} out")
         self._taken, self._given = taken, given
         if self._stream is None:
             return

@@ -9,6 +9,7 @@ from streamcell.runtime.errors import ModelError
 __all__ = ["read"]
 
 _T = TypeVar("_T")
+_MAX_DEPTH = 32  # of what has no fields of its own, so that whoever walks it needs no care
 
 
 def read(kind: type[_T], value: object, path: str) -> _T:
@@ -18,7 +19,8 @@ def read(kind: type[_T], value: object, path: str) -> _T:
     (a JSON list), a union of these, and dataclasses.
 
     Raises:
-        ModelError: If something is missing, unknown or of the wrong type; it begins with ``path`` and the key.
+        ModelError: If something is missing, unknown, of the wrong type or nested too deep; it begins
+            with ``path`` and the key.
 
     Examples:
         >>> from dataclasses import dataclass
@@ -50,8 +52,16 @@ def _read(kind: Any, value: Any, path: str) -> Any:
     if kind is float and type(value) is int:
         return _read_float(value, path)
     if type(value) is (origin or kind):
+        if _deeper(value, _MAX_DEPTH):
+            raise ModelError(f"{path} is nested more than {_MAX_DEPTH} deep")
         return value
     raise ModelError(f"{path} must be {_describe(kind)}, got {value!r:.80}")
+
+
+def _deeper(value: Any, most: int) -> bool:
+    """Tell whether lists and objects lie more than ``most`` deep in each other."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inner is not None and (most == 0 or any(_deeper(item, most - 1) for item in inner))
 
 
 def _choose(kind: Any, value: Any, path: str) -> Any:

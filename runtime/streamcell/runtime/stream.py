@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike
 from streamcell.runtime.decode.ctc import GreedyCTC
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import Event, Gap, Reset, Segment, as_dict, from_dict
+from streamcell.runtime.frames import Frames
 from streamcell.runtime.model import Model
-from streamcell.runtime.posteriors import Frames, Posteriors
+from streamcell.runtime.posteriors import Posteriors
 from streamcell.runtime.resample import Quality
 from streamcell.runtime.wire import pack, unpack
 
@@ -17,14 +18,16 @@ __all__ = ["Stream"]
 
 _VERSION = 1
 _MOST_WAITING = 64
+_DECODERS: tuple[dict[str, str], ...] = ({}, {"name": "ctc-greedy"})
 
 
 class Stream:
     """Hear samples, tell events: rate conversion, model, decoder.
 
-    All final segments, gaps and resets come in the order of their beginning, the same for any cutting into blocks. So
-    a gap waits until no segment can begin before it. The partial segment that is still going on comes last. Times are
-    seconds since the stream began, lost samples counted; they lie between 0 and `time`.
+    All final segments, gaps and resets come in the order of their beginning, the same for any cutting into blocks; a
+    gap comes before a segment that begins with it. So a gap waits until no segment can begin before it, unless more
+    than 64 wait: then the oldest come early. The partial segment that is still going on comes last. Times are seconds
+    since the stream began, lost samples counted; they lie between 0 and `time`.
 
     Args:
         model: The model; it may be shared by many streams.
@@ -33,7 +36,7 @@ class Stream:
 
     Raises:
         InputError: If the rate does not fit.
-        ModelError: If the model's task is not ``"ctc"``.
+        ModelError: If the model's task is not ``"ctc"``, or its manifest asks for a decoder that there is not.
         MissingExtraError: If rates differ and soxr is not installed.
 
     Examples:
@@ -48,6 +51,8 @@ class Stream:
         output, task = model.manifest.outputs[0], model.manifest.task
         if task != "ctc" or output.blank is None:
             raise ModelError(f"Stream decodes models of task 'ctc', got one of {task!r}; use Posteriors for its frames")
+        if model.manifest.decoder not in _DECODERS:
+            raise ModelError(f"manifest.decoder must be one of {_DECODERS}, got {model.manifest.decoder!r:.80}")
         self._posteriors = Posteriors(model, sample_rate, quality)
         silence = None if output.silence is None else output.labels.index(output.silence)
         self._decoder = GreedyCTC(output.labels, output.blank, output.seconds_per_step, silence)
@@ -119,10 +124,13 @@ class Stream:
         stream = cls(model)
         try:
             stream._posteriors = Posteriors.from_bytes(model, arrays["posteriors"].tobytes())
-            stream._decoder = GreedyCTC.from_bytes(arrays["decoder"].tobytes())
+            decoder = GreedyCTC.from_bytes(arrays["decoder"].tobytes())
             gaps = [from_dict(gap) for gap in meta["waiting"]]
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"a saved stream is damaged: {error!r}") from error
+        if decoder.settings != stream._decoder.settings:
+            raise InputError("a saved stream is damaged: its decoder is another than the model's")
+        stream._decoder = decoder
         stream._waiting = [gap for gap in gaps if isinstance(gap, Gap)]
         return stream
 
@@ -143,17 +151,21 @@ class Stream:
         due = [gap for gap in self._waiting if gap.start <= self._decoder.settled]
         due = due or self._waiting[:-_MOST_WAITING]  # memory stays flat where one segment lasts for hours
         self._waiting = self._waiting[len(due) :]
-        return [*sorted([*events, *due], key=_begin), *partial]
+        return [*sorted([*events, *due], key=_rank), *partial]
 
     def _settle(self, time: float) -> list[Event]:
         """End what goes on at ``time``, where sound or state ends."""
         events: list[Event] = [*self._decoder.flush(time), *self._waiting]
         self._waiting = []
-        return sorted(events, key=_begin)
+        return sorted(events, key=_rank)
 
 
 def _begin(event: Event) -> float:
     return event.time if isinstance(event, Reset) else event.start
+
+
+def _rank(event: Event) -> tuple[float, bool]:
+    return _begin(event), isinstance(event, Segment)
 
 
 def _is_final(event: Event) -> bool:

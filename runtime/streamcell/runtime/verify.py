@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.blocks import as_features, as_samples
 from streamcell.runtime.errors import InputError
+from streamcell.runtime.frames import log_softmax
 from streamcell.runtime.manifest import Manifest
 from streamcell.runtime.model import Model
-from streamcell.runtime.posteriors import log_softmax
 from streamcell.runtime.state import State
 
 __all__ = ["Block", "Case", "Reference", "VerifyReport", "verify"]

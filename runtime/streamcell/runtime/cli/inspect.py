@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     model = Model.open(args.model)
     if args.json:
-        print(json.dumps(json.loads(model.manifest.to_json()), indent=2, ensure_ascii=False))
+        print(json.dumps(json.loads(model.manifest.to_json()), indent=2))
         return 0
     for key, value in _facts(model, args.model):
         print(f"{key:<14}{textwrap.fill(value, 100, subsequent_indent=' ' * 14, break_long_words=False)}")
@@ -122,4 +122,5 @@ def _plain(value: Any) -> str:
 def _size(name: str | None) -> int:
     from streamcell.runtime.models import DEFAULT_MODEL, find_bundled
 
-    return len((find_bundled(name or DEFAULT_MODEL) or Path(name or DEFAULT_MODEL)).read_bytes())
+    name = DEFAULT_MODEL if name is None else name
+    return len((find_bundled(name) or Path(name)).read_bytes())

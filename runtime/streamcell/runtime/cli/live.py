@@ -18,11 +18,14 @@ except ImportError as error:
 
 _METER = 30  # columns
 _FLOOR = -60.0  # dBFS at the meter's left end
+_LONGEST = 100  # phones in a line, where no pause comes
 
 
 @contextmanager
 def live(rename: Callable[[str], str]) -> Iterator[Callable[[Heard], None]]:
     """Give what shows each block: the phones since the last pause, and below them the meter.
+
+    What was said is printed for good at a pause, after 100 phones and at the end, even if that is an exception.
 
     Args:
         rename: How a label is written.
@@ -37,9 +40,11 @@ def live(rename: Callable[[str], str]) -> Iterator[Callable[[Heard], None]]:
                 console.print(done)
             screen.update(Group(view.phones(console.width), meter(heard)))
 
-        yield show
-        if view.said:
-            console.print(view.line())
+        try:
+            yield show
+        finally:  # also where the device goes away or Ctrl-C comes twice
+            for done in view.end():
+                console.print(done)
 
 
 class _View:
@@ -47,31 +52,34 @@ class _View:
 
     def __init__(self, rename: Callable[[str], str]) -> None:
         self._rename = rename
-        self.said: list[Segment] = []
+        self._said: list[Segment] = []
         self._guess: list[Segment] = []
 
     def add(self, heard: Heard) -> Iterator[Text]:
-        """Take a block's events; yield the lines that are complete: phrases between pauses, gaps and resets."""
+        """Take a block's events; yield the lines that are complete: phrases, gaps and resets."""
         for event in heard.events:
             if not isinstance(event, Segment):
                 yield Text(_describe(event), style="yellow")
             elif event.label == SILENCE:
-                if event.final and self.said:
-                    yield self.line()
-                    self.said = []
+                if event.final:
+                    yield from self.end()
             elif event.final:
-                self.said.append(event)
+                self._said.append(event)
                 self._guess = [guess for guess in self._guess if guess.id > event.id]
+                if len(self._said) == _LONGEST:
+                    yield from self.end()
             else:
                 self._guess = [guess for guess in self._guess if guess.id != event.id] + [event]
 
-    def line(self) -> Text:
-        """Return the phrase, with the time of its beginning."""
-        return Text.assemble((f"{self.said[0].start:8.2f}  ", "dim"), self._write(self.said))
+    def end(self) -> Iterator[Text]:
+        """Yield the phrase, if there is one, with the time of its beginning, and forget it."""
+        if self._said:
+            yield Text.assemble((f"{self._said[0].start:8.2f}  ", "dim"), self._write(self._said))
+            self._said = []
 
     def phones(self, width: int) -> Text:
         """Return the phrase and what may follow, its end as far as it fits."""
-        text = Text.assemble(self._write(self.said), " ", (self._write(self._guess), "dim"))
+        text = Text.assemble(self._write(self._said), " ", (self._write(self._guess), "dim"))
         return text[max(0, len(text) - width + 1) :]
 
     def _write(self, segments: list[Segment]) -> str:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from streamcell.runtime.errors import StreamcellError
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; None takes the process's.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _allow_any_name()
+    _mend_outputs()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -137,11 +137,16 @@ def _overview() -> str:
     return "\n".join(lines)
 
 
-def _allow_any_name() -> None:
-    """Let file names and IPA that the terminal's encoding lacks come out escaped, not as an error."""
+def _mend_outputs() -> None:
+    """Write to nowhere what was closed (``>&-``); escape names and IPA that the terminal's encoding lacks."""
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _nowhere() -> TextIO:
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 def _forget_stdout() -> None:

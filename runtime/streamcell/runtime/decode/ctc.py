@@ -1,20 +1,22 @@
 """Greedy CTC with real durations, as a stream."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import accumulate, groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcell.runtime.errors import InputError
+from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import Segment
-from streamcell.runtime.posteriors import Frames
+from streamcell.runtime.frames import Frames
+from streamcell.runtime.schema import read
 from streamcell.runtime.wire import pack, unpack
 
 __all__ = ["GreedyCTC"]
 
 _VERSION = 1
+_LARGEST = 1 << 53  # saved number of a frame or token
 _FLOOR = np.float32(-1e4)  # of log-probabilities, so that -inf may come
 
 
@@ -28,6 +30,32 @@ class _Token:
     first: int  # first frame of the spike
     last: int  # last frame of the spike
     before: float  # sum of confidences before `start`
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What `GreedyCTC` was made with."""
+
+    labels: tuple[str, ...]
+    blank: int
+    seconds_per_step: float
+    silence: int | None
+    reach: float
+    pause: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """What is saved of the numbers that `GreedyCTC._begin` explains."""
+
+    next: int | None
+    origin: float
+    best: int
+    label: int
+    run: int
+    base: int
+    count: int
+    token: _Token | None
 
 
 class GreedyCTC:
@@ -51,6 +79,9 @@ class GreedyCTC:
         silence: The column of the label that stands for a pause, or None.
         reach: Seconds; also bounds the memory.
         pause: Seconds, the shortest pause that needs no spike.
+
+    Attributes:
+        settings: The arguments; equal ones decode alike.
 
     Raises:
         InputError: If an argument makes no sense.
@@ -84,8 +115,8 @@ class GreedyCTC:
             raise InputError(f"silence must be another of {len(labels)} columns than the blank, {blank}; got {silence}")
         if not min(seconds_per_step, reach, pause) > 0:
             raise InputError(f"expected lengths above 0 s, got {seconds_per_step}, reach {reach}, pause {pause}")
-        self._labels, self._blank, self._silence = tuple(labels), blank, silence
-        self._seconds, self._reach, self._pause = seconds_per_step, reach, pause
+        self.settings = _Settings(tuple(labels), blank, seconds_per_step, silence, reach, pause)
+        self._labels, self._blank, self._silence, self._seconds = self.settings.labels, blank, silence, seconds_per_step
         self._pause_frames = max(1, round(pause / seconds_per_step))
         self._reach_frames = max(1, round(reach / seconds_per_step))
         self.reset()
@@ -143,9 +174,8 @@ class GreedyCTC:
         """Return everything as bytes, for `from_bytes`."""
         meta = {
             "version": _VERSION,
-            "settings": [self._labels, self._blank, self._seconds, self._silence, self._reach, self._pause],
-            "token": None if self._token is None else astuple(self._token),
-            **{name: getattr(self, f"_{name}") for name in _COUNTERS},
+            "settings": asdict(self.settings),
+            "saved": asdict(_Saved(*(getattr(self, f"_{field.name}") for field in fields(_Saved)))),
         }
         return pack("ctc", meta, {"sums": np.array(self._sums, np.float64)})
 
@@ -160,14 +190,27 @@ class GreedyCTC:
         if meta.get("version") != _VERSION:
             raise InputError(f"expected a saved CTC decoder of version {_VERSION}, got {meta.get('version')!r}")
         try:
-            decoder = cls(*meta["settings"])
-            decoder._token = None if meta["token"] is None else _Token(*meta["token"])
-            decoder._sums = arrays["sums"].tolist()
-            for name in _COUNTERS:
-                setattr(decoder, f"_{name}", meta[name])
-        except (KeyError, TypeError, ValueError) as error:
+            decoder = cls(**asdict(read(_Settings, meta["settings"], "settings")))
+            decoder._restore(read(_Saved, meta["saved"], "saved"), arrays["sums"])
+        except (KeyError, TypeError, ValueError, ArithmeticError, ModelError) as error:
             raise InputError(f"a saved CTC decoder is damaged: {error!r}") from error
         return decoder
+
+    def _restore(self, saved: _Saved, sums: NDArray[np.float64]) -> None:
+        """Take over what was saved, if it can be gone on from."""
+        end, token, columns = saved.next or 0, saved.token, len(self._labels)
+        frames = 0 <= saved.base <= max(saved.run, end - self._reach_frames) and saved.run <= end < _LARGEST
+        answers = 0 <= saved.best < columns and -1 <= saved.label < columns and 0 <= saved.count < _LARGEST
+        spike = token is None or (
+            0 <= token.label < columns and 0 <= token.start <= token.first <= token.last < end and token.id >= 0
+        )
+        numbers = np.array([saved.origin, token.before if token else 0.0, *sums])
+        fits = sums.dtype == np.float64 and sums.shape == (end - saved.base + 1,) and np.isfinite(numbers).all()
+        if not (frames and answers and spike and fits):
+            raise ValueError(f"{saved} and {sums.shape} sums contradict each other")
+        self._sums = sums.tolist()
+        for field in fields(saved):
+            setattr(self, f"_{field.name}", getattr(saved, field.name))
 
     def _begin(self) -> None:
         self._next = None
@@ -244,9 +287,6 @@ class GreedyCTC:
         if old > 0:
             del self._sums[:old]
             self._base += old
-
-
-_COUNTERS = ("next", "origin", "best", "label", "run", "base", "count")
 
 
 def _read(log_probs: NDArray[np.float32], blank: int) -> tuple[list[int], list[int], list[float]]:

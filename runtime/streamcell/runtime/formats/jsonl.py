@@ -12,7 +12,8 @@ __all__ = ["line", "write"]
 def write(transcript: Transcript) -> str:
     """Write a transcript as one line: ``file``, ``duration`` (s) and ``segments`` of label, start, end, confidence.
 
-    ``gaps`` and ``cut`` are there only where something is missing. Numbers are rounded to three places.
+    ``gaps`` and ``cut`` are there only where something is missing. Numbers are rounded to three places. All of it is
+    ASCII, other characters are escaped, so that no terminal's encoding can spoil it.
 
     Examples:
         >>> from streamcell.runtime.events import Segment
@@ -25,7 +26,7 @@ def write(transcript: Transcript) -> str:
         values["gaps"] = gaps
     if transcript.cut:
         values["cut"] = True
-    return json.dumps(values, ensure_ascii=False) + "\n"
+    return json.dumps(values) + "\n"
 
 
 def line(event: Event) -> str:
@@ -36,7 +37,7 @@ def line(event: Event) -> str:
         >>> line(Segment("HH", 0.25, 0.3104, 0.9))
         '{"type": "segment", "label": "HH", "start": 0.25, "end": 0.31, "confidence": 0.9}'
     """
-    return json.dumps({"type": type(event).__name__.lower(), **_plain(event)}, ensure_ascii=False)
+    return json.dumps({"type": type(event).__name__.lower(), **_plain(event)})
 
 
 def _plain(event: Event) -> dict[str, Any]:

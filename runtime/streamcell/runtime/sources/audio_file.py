@@ -34,8 +34,9 @@ class AudioFile:
     Attributes:
         sample_rate: Hz.
         seconds: How much has been read so far.
-        cut: True once reading found the file damaged or shorter than it should be; what could be decoded has been
-            given. Mp3 has no length that could be trusted, so a cut one goes unnoticed.
+        cut: True once reading found the file damaged or shorter than it should be, or an Ogg file with further streams
+            after its first (chained, as `cat a.ogg b.ogg` makes them), which libsndfile does not read; what could be
+            decoded has been given. Mp3 has no length that could be trusted, so a cut one goes unnoticed.
 
     Raises:
         SourceError: If there is no such file, or it is a folder, empty, or no audio; while iterating: if it holds no
@@ -92,12 +93,15 @@ class AudioFile:
             return np.asarray(self._file.read(out=self._buffer))
         except _soundfile().LibsndfileError:
             # What was decoded before the damage already lies in the buffer; the rest is still NaN.
-            self.cut = True
             missing = np.asarray(np.isnan(self._buffer).any(axis=1))
-            return self._buffer[: int(np.argmax(missing)) if missing.any() else len(missing) - 1]
+            decoded = int(np.argmax(missing)) if missing.any() else len(missing) - 1
+            # Behind the last sample there is only junk that does no harm, e.g. an ID3 tag.
+            self.cut = self.cut or self._frames + decoded < self._file.frames
+            return self._buffer[:decoded]
 
     def _mono(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        mono: NDArray[np.float32] = block.mean(axis=1, dtype=np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            mono: NDArray[np.float32] = block.mean(axis=1, dtype=np.float32)
         finite = np.isfinite(mono)
         if not finite.all():
             at = (self._frames + int(np.argmin(finite))) / self.sample_rate
@@ -137,7 +141,7 @@ def _open(path: Path) -> Any:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     try:
         file = soundfile.SoundFile(os.fsencode(path))
-    except soundfile.LibsndfileError as error:
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: *.raw, which says nothing of its rate
         raise SourceError(
             f"{path} is not audio that can be read (wav, flac, ogg, opus, mp3). "
             "Another kind must be converted first, e.g. ffmpeg -i in.m4a out.wav"
@@ -172,12 +176,18 @@ def _wav_is_cut(log: str) -> bool:
 
 
 def _ogg_is_cut(path: Path) -> bool:
-    """Tell whether the file's last Ogg page (RFC 3533, section 6) is longer than what is left of the file."""
+    """Tell whether the file's last Ogg page (RFC 3533, section 6) is cut, or of another stream than the first page."""
     with path.open("rb") as file:
+        first = file.read(_OGG_PAGE)
         file.seek(max(0, path.stat().st_size - _OGG_PAGE))
         tail = file.read()
     page = tail[tail.rfind(b"OggS") :]
     if len(page) < 27:
         return True
     segments = page[27 : 27 + page[26]]
-    return page.startswith(b"OggS") and len(page) < 27 + page[26] + sum(segments)
+    return _serial(first) != _serial(page) or len(page) < 27 + page[26] + sum(segments)
+
+
+def _serial(data: bytes) -> bytes:
+    """Return the number of the stream that the first Ogg page in ``data`` belongs to."""
+    return data[data.find(b"OggS") :][14:18]
