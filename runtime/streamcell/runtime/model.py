@@ -143,7 +143,7 @@ class Model:
 
     def _run(self, x: NDArray[np.float32], state: State) -> tuple[dict[str, NDArray[np.float32]], State]:
         try:
-            found = self._session.run(self._wanted, {self._manifest.input.name: x, **state})
+            found = self._session.run(self._wanted, {self._manifest.input.name: x, **state.arrays})
         except _ORT_ERRORS as error:
             raise ModelError(f"the model failed on {_describe(x)}: {error}") from error
         outputs = {output.name: value for output, value in zip(self._manifest.outputs, found, strict=False)}
@@ -151,7 +151,7 @@ class Model:
             if not np.isfinite(value).all():
                 raise ModelError(f"the model gave {name!r} that are not finite; its weights or input are broken")
         try:
-            return outputs, State.after_run(self._manifest.states, found[len(outputs) :], state.batch)
+            return outputs, state.followed_by(found[len(outputs) :])
         except InputError as error:
             raise ModelError(f"the model does not give the states that its manifest promises: {error}") from error
 

@@ -53,7 +53,8 @@ class Posteriors:
     Args:
         model: The model; it may be shared, the state is this object's.
         sample_rate: Of the source in Hz; None for the model's.
-        quality: Of the rate conversion: ``"live"`` or ``"file"``.
+        quality: ``"live"``: answers at once; ``"file"``: a flatter rate conversion, and 64 steps at a time, which is
+            faster.
 
     Raises:
         InputError: If the rate does not fit; models of features do not convert rates.
@@ -213,11 +214,13 @@ class Posteriors:
         return self._resampler.push(block) if spec.kind == "audio" else as_features(block, spec.channels)
 
     def _feed(self, samples: NDArray[np.float32], stop: int | None = None) -> list[Frames]:
-        """Run all whole steps; return their frames that lie before step ``stop``."""
+        """Run all whole steps, of a file in full calls; with ``stop``, the last ones, up to that step's frame."""
         spec, name = self._model.manifest.input, self._model.manifest.outputs[0].name
         data = np.concatenate([self._pending, samples]) if len(self._pending) else samples
         logits, begin = [], 0
-        for steps in _calls(len(data) // spec.samples_per_step, self._model.manifest.steps_per_call):
+        least = _MOST_STEPS if self._resampler.quality == "file" and stop is None else 1
+        ready = len(data) // spec.samples_per_step // least * least
+        for steps in _calls(ready, self._model.manifest.steps_per_call):
             end = begin + steps * spec.samples_per_step
             outputs, self._state = self._model.step(data[None, begin:end], self._state)
             logits.append(outputs[name][0])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -63,18 +64,27 @@ class State(Mapping[str, NDArray[Any]]):
         arrays = {spec.input: np.full(spec.sizes(batch), spec.initial, spec.dtype) for spec in specs}
         return cls._adopt(tuple(specs), arrays, batch)
 
-    @classmethod
-    def after_run(cls, specs: tuple[StateSpec, ...], arrays: Sequence[NDArray[Any]], batch: int) -> "State":
-        """Return the state that a model gave, without copying: nobody else may hold ``arrays``, in the order of specs.
+    def followed_by(self, arrays: Sequence[NDArray[Any]]) -> "State":
+        """Return the state that a model gave after this one, without copying: nobody else may hold ``arrays``.
+
+        Args:
+            arrays: In the order of `specs`.
 
         Raises:
-            InputError: If one does not have the shape or type of its spec, or is not finite.
+            InputError: If one does not have the shape or type that it had, or is not finite.
         """
-        for spec, array in zip(specs, arrays, strict=True):
-            _check_shape(spec, array, batch)
-            if not math.isfinite(np.add.reduce(array, axis=None)):  # half the time of a look at each number
-                _check(spec, array, batch)
-        return cls._adopt(specs, {spec.input: array for spec, array in zip(specs, arrays, strict=True)}, batch)
+        after: dict[str, NDArray[Any]] = {}
+        for spec, before, array in zip(self._specs, self._arrays.values(), arrays, strict=True):
+            same = array.shape == before.shape and array.dtype == before.dtype
+            if not same or not math.isfinite(np.add.reduce(array, axis=None)):  # half the time of a look at each number
+                _check(spec, array, self._batch)
+            after[spec.input] = array
+        return self._adopt(self._specs, after, self._batch)
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Return the arrays by name, which nobody can change."""
+        return MappingProxyType(self._arrays)
 
     @property
     def batch(self) -> int:
@@ -178,13 +188,9 @@ def _batch_of(spec: StateSpec, array: NDArray[Any]) -> int:
     return int(array.shape[spec.batch_axis])
 
 
-def _check_shape(spec: StateSpec, array: NDArray[Any], batch: int) -> None:
+def _check(spec: StateSpec, array: NDArray[Any], batch: int) -> None:
     if array.dtype != spec.dtype or array.shape != spec.sizes(batch):
         expected = f"{spec.dtype} {list(spec.sizes(batch))}"
         raise InputError(f"state {spec.input!r} must be {expected}, got {array.dtype.name} {list(array.shape)}")
-
-
-def _check(spec: StateSpec, array: NDArray[Any], batch: int) -> None:
-    _check_shape(spec, array, batch)
     if not np.isfinite(array).all():
         raise InputError(f"state {spec.input!r} has values that are not finite")

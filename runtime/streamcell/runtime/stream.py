@@ -32,7 +32,8 @@ class Stream:
     Args:
         model: The model; it may be shared by many streams.
         sample_rate: Of the source in Hz; None for the model's.
-        quality: Of the rate conversion: ``"live"`` (20 ms of delay) or ``"file"`` (40 ms, a flatter band).
+        quality: ``"live"``: answers at once, rate conversion with 20 ms of delay; ``"file"``: 64 steps at a time, rate
+            conversion with 40 ms of delay and a flatter band.
 
     Raises:
         InputError: If the rate does not fit.
