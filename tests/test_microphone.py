@@ -17,10 +17,10 @@ import pytest
 import soundfile
 import soxr
 from numpy.typing import NDArray
+from rapidfuzz.distance import Levenshtein
 
 from helpers import tiny_model
 from streamcell.runtime.errors import SourceError
-from streamcell.runtime.models import DEFAULT_MODEL, bundled_models
 from streamcell.runtime.sources.microphone import BlockQueue, Device, _find
 
 SPEECH = Path("samples/phonemes/learner.flac")
@@ -247,20 +247,8 @@ def phones(segments: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def distance(left: list[str], right: list[str]) -> int:
-    """Levenshtein."""
-    row = list(range(len(right) + 1))
-    for index, label in enumerate(left, 1):
-        above, row[0] = row[0], index
-        for column, other in enumerate(right, 1):
-            above, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, above + (label != other))
-    return row[-1]
-
-
 def test_the_command_hears_what_the_file_holds(sound_server: dict[str, str], tmp_path: Path) -> None:
-    """Compare with the file's phones; another position in the model's steps alone changes up to a fifth of them."""
-    if DEFAULT_MODEL not in bundled_models():
-        pytest.skip("the default model is not in the package yet")
+    """Compare with the file's phones; another position in the model's steps alone changes some of them."""
     parts = [soundfile.read(SPEECH.with_name(f"{name}.flac"))[0] for name in ("reader", "volunteer", "learner")]
     soundfile.write(tmp_path / "all.flac", np.concatenate(parts), 16000)
     program = [sys.executable, "-m", "streamcell"]
@@ -271,7 +259,7 @@ def test_the_command_hears_what_the_file_holds(sound_server: dict[str, str], tmp
     done = subprocess.run(call, check=True, capture_output=True, text=True)
     expected = phones(json.loads(done.stdout)["segments"])
     assert len(expected) > 40
-    assert distance(heard, expected) <= 0.3 * len(expected), f"{heard}\n{expected}"
+    assert Levenshtein.distance(heard, expected) <= 0.15 * len(expected), f"{heard}\n{expected}"
     assert "streamcell: heard 13.0 s" in err
     assert " 0 samples dropped, 0 gaps" in err
 
