@@ -123,10 +123,11 @@ def _lines(line: "Callable[[Event], str]", rename: Callable[[str], str]) -> "Cal
 def _list() -> int:
     from streamcell.runtime.errors import SourceError
     from streamcell.runtime.sources import list_devices
+    from streamcell.runtime.sources.microphone import NO_MICROPHONE
 
     devices = list_devices()
     if not devices:
-        raise SourceError("no microphone was found")
+        raise SourceError(NO_MICROPHONE)
     for device in devices:
         mark = "*" if device.default else " "
         print(f"{mark} {device.index:>3}  {device.name}  ({device.channels} in, {device.sample_rate} Hz)")

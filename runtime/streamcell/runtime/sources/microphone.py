@@ -13,6 +13,10 @@ from streamcell.runtime.errors import MissingExtraError, SourceError
 
 __all__ = ["BlockQueue", "Device", "Microphone", "list_devices"]
 
+NO_MICROPHONE = (
+    "no microphone was found. Connect one, or look at `arecord --list-devices` and the system's sound settings."
+)
+
 _PATIENCE = 2.0  # seconds without a block after which the device counts as gone
 _POLL = 0.1  # seconds
 
@@ -213,9 +217,7 @@ class Microphone:
 def _find(wanted: int | str | None, devices: list[Device]) -> Device:
     """Choose a device by index, by name, by a part of its name, or the default."""
     if not devices:
-        raise SourceError(
-            "no microphone was found. Connect one, or look at `arecord --list-devices` and the system's sound settings."
-        )
+        raise SourceError(NO_MICROPHONE)
     listing = "; ".join(f"{device.index}: {device.name}" for device in devices)
     if wanted is None:
         matches = [device for device in devices if device.default]
