@@ -15,9 +15,11 @@ from streamcell.runtime.frames import Frames, log_softmax
 from streamcell.runtime.manifest import GapPolicy, InputSpec
 from streamcell.runtime.model import Model
 from streamcell.runtime.posteriors import Posteriors
+from streamcell.runtime.resample import Quality
 
 STEP = 16  # samples, 10 ms at 1600 Hz
 BLOCKS = (1, 7, 160, 481, 5000)
+QUALITIES: tuple[Quality, ...] = ("live", "file")
 
 
 def open_tiny(**settings: Any) -> Model:
@@ -57,22 +59,25 @@ def direct(model: Model, samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return log_softmax(outputs["logits"][0])[spec.look_ahead_steps :]
 
 
+@pytest.mark.parametrize("quality", QUALITIES)
 @pytest.mark.parametrize("look_ahead", [0, 1, 3])
 @pytest.mark.parametrize("length", [16, 17, 31, 160, 2005])
-def test_any_cutting_equals_the_model_itself(length: int, look_ahead: int) -> None:
+def test_any_cutting_equals_the_model_itself(length: int, look_ahead: int, quality: Quality) -> None:
     model, samples = open_tiny(look_ahead=look_ahead), noise(length)
     for block in BLOCKS:
-        posteriors = Posteriors(model)
+        posteriors = Posteriors(model, quality=quality)
         found = joined(push_all(posteriors, samples, block) + posteriors.push([]) + posteriors.flush())
         np.testing.assert_allclose(found, direct(model, samples), atol=1e-5, err_msg=f"blocks of {block}")
         assert posteriors.time == length / 1600
 
 
-def test_fixed_steps_per_call() -> None:
-    model, samples = open_tiny(steps_per_call=4), noise(2005)
+@pytest.mark.parametrize("quality", QUALITIES)
+@pytest.mark.parametrize("steps", [4, 10])
+def test_fixed_steps_per_call(steps: int, quality: Quality) -> None:
+    model, samples = open_tiny(steps_per_call=steps), noise(2005)
     expected = direct(open_tiny(), samples)
     for block in BLOCKS:
-        posteriors = Posteriors(model)
+        posteriors = Posteriors(model, quality=quality)
         found = joined(push_all(posteriors, samples, block) + posteriors.flush())
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -84,14 +89,15 @@ def test_less_than_a_step_says_nothing(length: int) -> None:
     assert posteriors.time == length / 1600
 
 
+@pytest.mark.parametrize("quality", QUALITIES)
 @pytest.mark.parametrize("rate", [4800, 4410, 800])
-def test_other_rates_have_as_many_frames_whatever_the_cutting(rate: int) -> None:
+def test_other_rates_have_as_many_frames_whatever_the_cutting(rate: int, quality: Quality) -> None:
     model, samples = open_tiny(), noise(rate)
-    whole = Posteriors(model, rate)
+    whole = Posteriors(model, rate, quality)
     expected = joined(whole.push(samples) + whole.flush())
     assert len(expected) == 100
     for block in BLOCKS:
-        posteriors = Posteriors(model, rate)
+        posteriors = Posteriors(model, rate, quality)
         found = joined(push_all(posteriors, samples, block) + posteriors.flush())
         np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=f"blocks of {block}")
         assert posteriors.time == 1.0
@@ -107,7 +113,8 @@ def test_number_types_mean_the_same(dtype: type) -> None:
     np.testing.assert_allclose(joined(posteriors.push(samples) + posteriors.flush()), expected, atol=1e-5)
 
 
-def test_reset_equals_fresh_but_for_the_clock() -> None:
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_reset_equals_fresh_but_for_the_clock(quality: Quality) -> None:
     model, samples = open_tiny(), noise(500)
     posteriors = Posteriors(model, 4800)
     fresh = Posteriors(model, 4800)
@@ -121,11 +128,12 @@ def test_reset_equals_fresh_but_for_the_clock() -> None:
         assert {frames.origin for frames in found} == {time}
 
 
+@pytest.mark.parametrize("quality", QUALITIES)
 @pytest.mark.parametrize("rate", [1600, 4800])
-def test_restored_equals_uninterrupted(rate: int) -> None:
+def test_restored_equals_uninterrupted(rate: int, quality: Quality) -> None:
     model, samples = open_tiny(look_ahead=2), noise(3 * rate)
     for cut in (0, 1, 15, 16, 17, 1000, 2 * rate, 3 * rate):
-        whole, posteriors = Posteriors(model, rate), Posteriors(model, rate)
+        whole, posteriors = Posteriors(model, rate, quality), Posteriors(model, rate, quality)
         expected = whole.push(samples[:cut]) + whole.push(samples[cut:]) + whole.flush()
         found = posteriors.push(samples[:cut])
         posteriors = Posteriors.from_bytes(model, posteriors.to_bytes())
@@ -136,9 +144,10 @@ def test_restored_equals_uninterrupted(rate: int) -> None:
             Posteriors.from_bytes(model, posteriors.to_bytes()).push(samples)
 
 
-def test_a_filled_gap_is_heard_as_silence() -> None:
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_a_filled_gap_is_heard_as_silence(quality: Quality) -> None:
     model, samples = open_tiny(), noise(800)
-    with_gap, whole = Posteriors(model), Posteriors(model)
+    with_gap, whole = Posteriors(model, quality=quality), Posteriors(model, quality=quality)
     found = [*with_gap.push(samples[:405]), *with_gap.gap(333, "overflow"), *with_gap.push(samples[405:])]
     gaps = [item for item in found if isinstance(item, Gap)]
     assert gaps == [Gap(405 / 1600, 738 / 1600, 333, "overflow", "fill")]
@@ -153,12 +162,13 @@ def frame_numbers(items: Iterable[Frames | Gap | Reset]) -> list[int]:
     return [k for i in items if isinstance(i, Frames) for k in range(i.first, i.first + len(i.log_probs))]
 
 
+@pytest.mark.parametrize("quality", QUALITIES)
 @pytest.mark.parametrize("block", [1, 16, 1000])
 @pytest.mark.parametrize("look_ahead", [0, 1, 3])
-def test_a_held_gap_moves_the_clock_and_nothing_else(look_ahead: int, block: int) -> None:
+def test_a_held_gap_moves_the_clock_and_nothing_else(look_ahead: int, block: int, quality: Quality) -> None:
     model = open_tiny(gap=GapPolicy("hold", 0.5), look_ahead=look_ahead)
     samples = noise(800)
-    posteriors = Posteriors(model)
+    posteriors = Posteriors(model, quality=quality)
     found: list[Any] = push_all(posteriors, samples[:400], block)
     for lost in (10, 10, 160, 12):  # 0.6 + 0.6 + 10 + 0.75 steps
         found += posteriors.gap(lost)
@@ -172,11 +182,12 @@ def test_a_held_gap_moves_the_clock_and_nothing_else(look_ahead: int, block: int
     assert all(a.end == b.start for a, b in pairwise(gaps))
 
 
-def test_held_gaps_are_restored() -> None:
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_held_gaps_are_restored(quality: Quality) -> None:
     model, samples = open_tiny(gap=GapPolicy("hold", 0.5), look_ahead=3), noise(800)
     results = []
     for restore in (False, True):
-        posteriors = Posteriors(model)
+        posteriors = Posteriors(model, quality=quality)
         found: list[Any] = [*posteriors.push(samples[:400]), *posteriors.gap(30)]
         if restore:
             posteriors = Posteriors.from_bytes(model, posteriors.to_bytes())
@@ -186,10 +197,11 @@ def test_held_gaps_are_restored() -> None:
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("quality", QUALITIES)
 @pytest.mark.parametrize("action", ["fill", "hold"])
-def test_a_long_gap_resets(action: Any) -> None:
+def test_a_long_gap_resets(action: Any, quality: Quality) -> None:
     model, samples = open_tiny(gap=GapPolicy(action, 0.5)), noise(800)
-    posteriors = Posteriors(model)
+    posteriors = Posteriors(model, quality=quality)
     before: list[Any] = posteriors.push(samples[:405])
     *last, gap = posteriors.gap(801)
     assert gap == Gap(405 / 1600, 1206 / 1600, 801, "missing", "reset")

@@ -200,8 +200,8 @@ class Posteriors:
     def _restore(self, resampler: Resampler, state: State, pending: NDArray[np.float32], counters: _Counters) -> None:
         """Take over what was saved, if it fits."""
         manifest = self._model.manifest
-        call = manifest.input.samples_per_step * (manifest.steps_per_call or 1)
-        alike = pending.dtype == np.float32 and pending.shape[1:] == self._pending.shape[1:] and len(pending) < call
+        most = manifest.input.samples_per_step * self._together()
+        alike = pending.dtype == np.float32 and pending.shape[1:] == self._pending.shape[1:] and len(pending) < most
         if not alike or not np.isfinite(pending).all() or state.batch != 1:
             raise ValueError(f"{pending.dtype} {list(pending.shape)} cannot wait for a call with {state.batch} streams")
         self._resampler, self._state, self._pending = resampler, state, pending
@@ -218,8 +218,8 @@ class Posteriors:
         spec, name = self._model.manifest.input, self._model.manifest.outputs[0].name
         data = np.concatenate([self._pending, samples]) if len(self._pending) else samples
         logits, begin = [], 0
-        least = _MOST_STEPS if self._resampler.quality == "file" and stop is None else 1
-        ready = len(data) // spec.samples_per_step // least * least
+        together = self._together() if stop is None else 1
+        ready = len(data) // spec.samples_per_step // together * together
         for steps in _calls(ready, self._model.manifest.steps_per_call):
             end = begin + steps * spec.samples_per_step
             outputs, self._state = self._model.step(data[None, begin:end], self._state)
@@ -227,6 +227,10 @@ class Posteriors:
             begin = end
         self._pending = data[begin:].copy()
         return self._place(np.concatenate(logits), stop) if logits else []
+
+    def _together(self) -> int:
+        """Return how many steps samples wait for: the model's fixed number, a full call of a file, or one."""
+        return self._model.manifest.steps_per_call or (_MOST_STEPS if self._resampler.quality == "file" else 1)
 
     def _place(self, logits: NDArray[np.float32], stop: int | None) -> list[Frames]:
         """Put the next frames of the model on the timeline; drop those before its beginning or from ``stop`` on."""
