@@ -10,6 +10,7 @@ from streamcell.train.data.corpora import load_material
 from streamcell.train.data.lanes import Lanes
 from streamcell.train.loop import Prefetch, Trainer, learning_rate
 from streamcell.train.recipe import Recipe, TrainRecipe, parse_recipe
+from streamcell.train.team import Team
 
 TEXT = """
 name = "tiny"
@@ -34,7 +35,7 @@ def trainer_of(corpus: Path) -> Trainer:
     torch.manual_seed(recipe.train.seed)
     network = recipe.network()
     material = load_material(recipe, corpus, corpus / "cache", network.sample_rate, lambda *_: None)
-    return Trainer(recipe, network, material.lanes(recipe, network.samples_per_step))
+    return Trainer(recipe, network, [material.lanes(recipe, network.samples_per_step)], Team())
 
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:

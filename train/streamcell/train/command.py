@@ -14,12 +14,15 @@ DESCRIPTION = "Train a recurrent network from a recipe (TOML): checkpoints, vali
 EPILOG = """examples:
   streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes
   streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes --resume
+  torchrun --nproc-per-node 2 --no-python streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes
   tensorboard --logdir runs/phonemes/tensorboard
 
+Under torchrun the processes share the recipe's shards; each takes a GPU where there are any.
 The run folder then holds best.pt (for `streamcell export`), checkpoint.pt (for --resume), curves.png, confusions.png,
 log.jsonl and validation.json.
 It also holds cache/, the decoded recordings, about 115 MB an hour. Ctrl-C finishes the update, saves a checkpoint and
-ends; --resume takes the same updates as if nothing had happened (exactly the same with as many --threads)."""
+ends; --resume takes the same updates as if nothing had happened (exactly the same with as many --threads and
+processes)."""
 
 NEEDS = ("torch", "soundfile", "soxr", "msgspec", "rapidfuzz", "matplotlib", "rich", "tensorboard")
 
@@ -55,15 +58,16 @@ def run(args: argparse.Namespace) -> int:
     from streamcell.runtime.cli.signals import until_signal
     from streamcell.train.recipe import read_recipe
     from streamcell.train.session import Session
+    from streamcell.train.team import Team
 
     recipe, text = read_recipe(args.recipe)
     if args.threads:
         torch.set_num_threads(args.threads)
-    session = Session(recipe, text, args.data, args.out, resume=args.resume)
-    with until_signal() as ended:
-        best = session.run(ended.is_set)
-    print(
-        f"best validation phone error rate {100 * best:.2f}%; export it: streamcell export {args.out} --out model.onnx",
-        file=sys.stderr,
-    )
+    with Team() as team:
+        session = Session(recipe, text, args.data, args.out, resume=args.resume, team=team)
+        with until_signal() as ended:
+            best = session.run(ended.is_set)
+    if team.leads:
+        advice = f"export it: streamcell export {args.out} --out model.onnx"
+        print(f"best validation phone error rate {100 * best:.2f}%; {advice}", file=sys.stderr)
     return 0

@@ -56,7 +56,8 @@ class LogMel(nn.Module):
         n_mels: number of filters.
         fmin: lowest frequency, Hz.
         fmax: highest frequency, Hz.
-        floor: added to the power before the logarithm.
+        floor: added to the power before the logarithm; far above what float32 rounding leaves in the empty bands of a
+            loud tone, which would differ from one machine to the next.
 
     >>> mel = LogMel()
     >>> features, state = mel(torch.zeros(2, 480), mel.initial_state(2))
@@ -75,7 +76,7 @@ class LogMel(nn.Module):
         n_mels: int = 40,
         fmin: float = 20.0,
         fmax: float = 8000.0,
-        floor: float = 1e-6,
+        floor: float = 1e-5,
     ) -> None:
         super().__init__()
         self.n_fft, self.hop, self.n_mels, self.floor = n_fft, hop, n_mels, floor

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from queue import Queue
 from threading import Event, Thread
@@ -18,17 +19,27 @@ from streamcell.train.data.lanes import Chunk, Lanes
 from streamcell.train.losses import ctc, frame_cross_entropy
 from streamcell.train.models import PhonemeNet, detach
 from streamcell.train.recipe import Recipe, TrainRecipe
+from streamcell.train.team import Team
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What the processes of a team want: to stop after this update, to save a checkpoint."""
+
+    stop: bool = False
+    save: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What one update measured: losses, gradient norm before clipping, learning rate."""
+    """What one update measured: losses of this process, gradient norm before clipping, learning rate; and signals."""
 
     number: int
     ctc: float
     frame: float
     gradient: float
     learning_rate: float
+    signals: Signals = Signals()
 
 
 def learning_rate(update: int, recipe: TrainRecipe) -> float:
@@ -44,47 +55,91 @@ def learning_rate(update: int, recipe: TrainRecipe) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
+class Shard:
+    """One part of the data, heard side by side with others: its lanes, their carried states, its random masks."""
+
+    def __init__(self, recipe: Recipe, network: PhonemeNet, lanes: Lanes, number: int) -> None:
+        self.recipe, self.network, self.lanes = recipe, network, lanes
+        self.state = network.initial_state(recipe.train.lanes)
+        self.masks = torch.Generator().manual_seed(recipe.train.seed + number)
+        self.drawn = lanes.state_dict()
+
+    def losses(self, chunk: Chunk, *, only_frames: bool) -> tuple[Tensor, Tensor]:
+        """Hear `chunk`, carry the state on; return CTC (zero with `only_frames`) and frame loss."""
+        network = self.network
+        device = next(network.parameters()).device
+        state = network.keep(detach(self.state), ~torch.from_numpy(chunk.fresh).to(device))
+        mask = SpecAugment(self.recipe.augment, self.masks)
+        logits, self.state = network(torch.from_numpy(chunk.samples).to(device), state, mask)
+        frame = frame_cross_entropy(logits, torch.from_numpy(chunk.frames).to(device))
+        return torch.zeros(()) if only_frames else ctc(logits, chunk.tokens), frame
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that decides what is heard next."""
+        state = {name: value.cpu() for name, value in detach(self.state).items()}
+        return {"state": state, "masks": self.masks.get_state(), "lanes": _to_tensors(self.drawn)}
+
+    def load_state_dict(self, content: dict[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        device = next(self.network.parameters()).device
+        self.state = {name: value.to(device) for name, value in content["state"].items()}
+        self.masks.set_state(content["masks"])
+        self.drawn = _to_arrays(content["lanes"])
+        self.lanes.load_state_dict(self.drawn)
+
+
 class Trainer:
-    """The state of a training: network, averaged weights, optimiser, carried states, data position, random generators.
+    """The state of a training: network, averaged weights, optimiser, and the shards that this process hears.
 
     `state_dict` and `load_state_dict` hold all of it, so that a resumed training takes the very same updates as one
-    never stopped.
+    never stopped, if there are as many processes.
+
+    Args:
+        recipe: what to train.
+        network: on the team's device.
+        lanes: of every shard that this process hears.
+        team: who trains along.
     """
 
-    def __init__(self, recipe: Recipe, network: PhonemeNet, lanes: Lanes) -> None:
+    def __init__(self, recipe: Recipe, network: PhonemeNet, lanes: Sequence[Lanes], team: Team) -> None:
         train = recipe.train
-        self.recipe, self.network, self.lanes = recipe, network, lanes
+        self.recipe, self.network, self.team = recipe, network, team
         self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             _groups(network, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.98)
         )
-        self.state = network.initial_state(train.lanes)
-        self.masks = torch.Generator().manual_seed(train.seed)
+        numbers = team.mine(train.shards)
+        self.shards = [Shard(recipe, network, one, k) for k, one in zip(numbers, lanes, strict=True)]
         self.update = 0
-        self._drawn = lanes.state_dict()
 
-    def run(self) -> Iterator[Update]:
-        """Take the updates that are left, one each time the iterator advances."""
-        with Prefetch(self.lanes) as chunks:
+    def run(self, signals: Callable[[], Signals] = Signals) -> Iterator[Update]:
+        """Take the updates that are left, one each time the iterator advances.
+
+        Args:
+            signals: asked in each update; what any process of the team signals comes back in everybody's `Update`.
+        """
+        with ExitStack() as stack:
+            chunks = [stack.enter_context(Prefetch(shard.lanes)) for shard in self.shards]
             while self.update < self.recipe.train.updates:
-                chunk, self._drawn = chunks()
-                yield self._step(chunk)
+                yield self._step(chunks, signals())
 
-    def _step(self, chunk: Chunk) -> Update:
+    def _step(self, chunks: Sequence[Callable[[], tuple[Chunk, dict[str, Any]]]], signals: Signals) -> Update:
         train, network = self.recipe.train, self.network
         network.train()
         rate = learning_rate(self.update, train)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        state = network.keep(detach(self.state), ~torch.from_numpy(chunk.fresh))
-        mask = SpecAugment(self.recipe.augment, self.masks)
-        logits, self.state = network(torch.from_numpy(chunk.samples), state, mask)
-        frame = frame_cross_entropy(logits, torch.from_numpy(chunk.frames))
-        only_frames = self.update < train.frame_updates
-        sequence = torch.zeros(()) if only_frames else ctc(logits, chunk.tokens)
-        loss = frame if only_frames else sequence + train.frame_weight * frame
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        sequence = frame = 0.0
+        only_frames = self.update < train.frame_updates
+        for shard, draw in zip(self.shards, chunks, strict=True):
+            chunk, shard.drawn = draw()
+            losses = shard.losses(chunk, only_frames=only_frames)
+            loss = losses[1] if only_frames else losses[0] + train.frame_weight * losses[1]
+            (loss / train.shards).backward()  # type: ignore[no-untyped-call]
+            sequence += float(losses[0].detach()) / len(self.shards)
+            frame += float(losses[1].detach()) / len(self.shards)
+        stop, save = self.team.add_up(network.parameters(), [float(signals.stop), float(signals.save)])
         norm = float(nn.utils.clip_grad_norm_(network.parameters(), train.clip))
         if not math.isfinite(norm):
             raise StreamcellError(
@@ -94,7 +149,7 @@ class Trainer:
         self.optimiser.step()
         self._follow(network.state_dict(), train.average)
         self.update += 1
-        return Update(self.update, float(sequence.detach()), float(frame.detach()), norm, rate)
+        return Update(self.update, sequence, frame, norm, rate, Signals(stop > 0, save > 0))
 
     def _follow(self, weights: dict[str, Tensor], share: float) -> None:
         """Move the average towards `weights`; at first it follows fast, so that early weights are soon forgotten."""
@@ -102,30 +157,36 @@ class Trainer:
         for name, value in weights.items():
             self.average[name].lerp_(value, 1 - keep)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything that decides the updates to come, as tensors and plain values."""
+    def state_dict(self) -> dict[str, Any] | None:
+        """Return everything that decides the updates to come, as tensors and plain values, where this process leads.
+
+        All processes must call it; the others get None.
+        """
+        mine = {"shards": [shard.state_dict() for shard in self.shards], "torch": torch.get_rng_state()}
+        everybody = self.team.gather(mine)
+        if everybody is None:
+            return None
         return {
             "update": self.update,
             "weights": self.network.state_dict(),
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
-            "state": detach(self.state),
-            "masks": self.masks.get_state(),
-            "torch": torch.get_rng_state(),
-            "lanes": _to_tensors(self._drawn),
+            # shard k is heard by process k modulo their number
+            "shards": [part["shards"][i] for i in range(len(self.shards)) for part in everybody],
+            "torch": [part["torch"] for part in everybody],
         }
 
     def load_state_dict(self, content: dict[str, Any]) -> None:
-        """Continue exactly where `state_dict` was taken."""
+        """Continue exactly where `state_dict` was taken; with another number of processes, dropout is drawn anew."""
         self.update = content["update"]
         self.network.load_state_dict(content["weights"])
-        self.average = content["average"]
+        for name, value in content["average"].items():
+            self.average[name].copy_(value)
         self.optimiser.load_state_dict(content["optimiser"])
-        self.state = content["state"]
-        self.masks.set_state(content["masks"])
-        torch.set_rng_state(content["torch"])
-        self._drawn = _to_arrays(content["lanes"])
-        self.lanes.load_state_dict(self._drawn)
+        for number, shard in zip(self.team.mine(len(content["shards"])), self.shards, strict=True):
+            shard.load_state_dict(content["shards"][number])
+        if len(content["torch"]) == self.team.size:
+            torch.set_rng_state(content["torch"][self.team.rank])
 
 
 class Prefetch:

@@ -16,7 +16,7 @@ def ctc(logits: Tensor, tokens: list[list[int]]) -> Tensor:
     """
     batch, frames, _ = logits.shape
     lengths = torch.tensor([len(row) for row in tokens])
-    targets = torch.tensor(list(chain.from_iterable(tokens)), dtype=torch.long)
+    targets = torch.tensor(list(chain.from_iterable(tokens)), dtype=torch.long, device=logits.device)
     log_probs = logits.log_softmax(-1).transpose(0, 1)
     loss = F.ctc_loss(log_probs, targets, torch.full((batch,), frames), lengths, reduction="sum", zero_infinity=True)
     return loss / max(1, len(targets))

@@ -12,13 +12,24 @@ from streamcell.train.frontend import LogMel, Standardise, State
 
 
 class PhonemeNet(nn.Module):
-    """Causal phoneme recogniser: log-mel, two convolutions (the second with stride 3), recurrent stack, linear head.
+    """Causal phoneme recogniser: log-mel, two convolutions (the second with a stride), recurrent stack, linear head.
 
-    `samples [B, T * 480]` at 16 kHz -> `logits [B, T, labels]`, one frame each 30 ms. Logit 0 is the CTC blank. The
+    `samples [B, T * 160 * stride]` at 16 kHz -> `logits [B, T, labels]`, one frame each `stride` times 10 ms. Logit 0
+    is the CTC blank. The
     softmax over the others, without the blank, is trained as a frame classifier, so that durations can be read off
     although CTC is peaky.
 
     States: `tail [B, 240]` (samples), `conv0 [B, 2, mels]`, `conv1 [B, 2, channels]`, then those of the stack.
+
+    Args:
+        labels: columns of the output, the blank among them.
+        cell: of the stack, see `CELLS`.
+        mels: bins of the spectrum.
+        channels: of the first convolution.
+        stride: spectra that one output frame moves on by; the second convolution sees two more.
+        hidden: width of the stack.
+        layers: depth of the stack.
+        dropout: on what enters the stack and what each layer adds.
 
     >>> net = PhonemeNet(labels=41, channels=8, hidden=16, layers=2)
     >>> logits, state = net(torch.zeros(2, 960), net.initial_state(2))
@@ -27,7 +38,6 @@ class PhonemeNet(nn.Module):
     """
 
     sample_rate = 16000
-    stride = 3
 
     def __init__(
         self,
@@ -36,6 +46,7 @@ class PhonemeNet(nn.Module):
         cell: str = "gru",
         mels: int = 40,
         channels: int = 128,
+        stride: int = 3,
         hidden: int = 320,
         layers: int = 3,
         dropout: float = 0.0,
@@ -44,7 +55,7 @@ class PhonemeNet(nn.Module):
         self.frontend = LogMel(self.sample_rate, n_mels=mels)
         self.standardise = Standardise(mels)
         self.conv0 = CausalConv(mels, channels, kernel=3)
-        self.conv1 = CausalConv(channels, hidden, kernel=5, stride=self.stride)
+        self.conv1 = CausalConv(channels, hidden, kernel=stride + 2, stride=stride)
         self.stack = Stack(cell, hidden, layers, dropout)
         self.norm = nn.LayerNorm(hidden)
         self.dropout = nn.Dropout(dropout)
@@ -53,12 +64,13 @@ class PhonemeNet(nn.Module):
     @property
     def samples_per_step(self) -> int:
         """Samples of one output frame."""
-        return self.frontend.hop * self.stride
+        return self.frontend.hop * self.conv1.conv.stride[0]
 
     def initial_state(self, batch: int) -> State:
         """Return the state before the first sample: silence and zeros."""
         convs = {"conv0": self.conv0.initial_state(batch), "conv1": self.conv1.initial_state(batch)}
-        return {**self.frontend.initial_state(batch), **convs, **self.stack.initial_state(batch)}
+        state = {**self.frontend.initial_state(batch), **convs, **self.stack.initial_state(batch)}
+        return {name: value.to(self.head.weight.device) for name, value in state.items()}
 
     def batch_axis(self, name: str) -> int:
         """Return the batch axis of the state `name`: 1 for the recurrent layers' `[1, B, H]`, else 0."""
@@ -78,9 +90,9 @@ class PhonemeNet(nn.Module):
         """Return logits and the state after `samples`.
 
         Args:
-            samples: `[B, T * 480]`, full scale is 1.
+            samples: `[B, N]`, whole steps, full scale is 1.
             state: as `initial_state` gives it.
-            mask: applied to the standardised features `[B, 3 * T, mels]`, for augmentation in training (SpecAugment).
+            mask: applied to the standardised features `[B, stride * T, mels]` in training (SpecAugment).
         """
         x, tail = self.frontend(samples, state)
         x = self.standardise(x)

@@ -14,9 +14,13 @@ from streamcell.train.loop import Update
 
 
 class Progress:
-    """Bars for decoding and updates, a line for each validation, and TensorBoard scalars in the folder `logs`."""
+    """Bars for decoding and updates, a line for each validation, and TensorBoard scalars in the folder `logs`.
 
-    def __init__(self, logs: Path) -> None:
+    Nothing of it if not `shown`.
+    """
+
+    def __init__(self, logs: Path, *, shown: bool = True) -> None:
+        self._shown = shown
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -26,6 +30,7 @@ class Progress:
             TextColumn("{task.fields[note]}"),
             console=Console(stderr=True),
             refresh_per_second=2,
+            disable=not shown,
         )
         self._decoding = self._bars.add_task("decoding", total=None, visible=False, note="")
         self._training = self._bars.add_task("training", total=None, visible=False, note="")
@@ -48,7 +53,8 @@ class Progress:
 
     def start(self, done: int, total: int) -> None:
         """Show the bar of `total` updates, `done` of them from before; forget what was logged after these."""
-        self._writer = SummaryWriter(str(self._logs), purge_step=done + 1 if done else None)
+        if self._shown:
+            self._writer = SummaryWriter(str(self._logs), purge_step=done + 1 if done else None)
         self._bars.update(self._training, completed=done, total=total, visible=True)
 
     def updated(self, update: Update, best: float) -> None:
@@ -76,7 +82,8 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(text, highlight=False, soft_wrap=True)
+        if self._shown:
+            self._bars.console.print(text, highlight=False, soft_wrap=True)
 
     def _scalars(self, group: str, values: dict[str, float], step: int) -> None:
         if self._writer is not None:

@@ -43,11 +43,12 @@ class DataRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The network (`PhonemeNet`) and its look-ahead, in steps of 30 ms."""
+    """The network (`PhonemeNet`) and its look-ahead, in steps of `stride` times 10 ms."""
 
     cell: Literal["gru", "lstm", "elman"] = "gru"
     mels: Annotated[int, Meta(gt=0, le=128)] = 40
     channels: Size = 128
+    stride: Annotated[int, Meta(gt=0, le=8)] = 3
     hidden: Size = 320
     layers: Annotated[int, Meta(gt=0, le=64)] = 3
     dropout: Share = 0.1
@@ -73,13 +74,14 @@ class AugmentRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TrainRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The optimisation: AdamW, linear warm-up then cosine to zero, gradient clipping, an average of the weights.
 
-    `lanes` endless streams are heard side by side; each update hears `chunk_steps` more steps of each and carries the
-    state into the next (truncated back-propagation through time). A lane starts again from the initial state with
-    probability `reset_share` a chunk.
+    `shards` times `lanes` endless streams are heard side by side (processes that train together share the shards); an
+    update hears `chunk_steps` more steps of each and carries the state into the next (truncated back-propagation
+    through time). A lane starts again from the initial state with probability `reset_share` a chunk.
     The loss is frame cross-entropy alone for `frame_updates`, then CTC + `frame_weight` times frame cross-entropy.
     """
 
     seed: Count = 1
+    shards: Positive = 1
     lanes: Positive = 32
     chunk_steps: Positive = 128
     updates: Positive = 3000
@@ -119,6 +121,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             cell=m.cell,
             mels=m.mels,
             channels=m.channels,
+            stride=m.stride,
             hidden=m.hidden,
             layers=m.layers,
             dropout=m.dropout,

@@ -13,12 +13,13 @@ import msgspec
 import torch
 
 from streamcell.train import checkpoint
-from streamcell.train.data.corpora import load_material
-from streamcell.train.loop import Trainer, Update
+from streamcell.train.data.corpora import Material, load_material
+from streamcell.train.loop import Signals, Trainer, Update
 from streamcell.train.metrics import ErrorRate, by_group
 from streamcell.train.plots import plot_confusions, plot_curves
 from streamcell.train.progress import Progress
 from streamcell.train.recipe import Recipe, RecipeError
+from streamcell.train.team import Team
 from streamcell.train.validate import Validation, validate
 
 CHECKPOINT_SECONDS = 120.0
@@ -36,32 +37,39 @@ class Session:
         data: folder of the corpora.
         out: the run folder.
         resume: continue the run that is there.
+        team: the processes that train together; None for this one alone. Only the leading one writes.
 
     Raises:
         StreamcellError: data missing; `out` holds a run and `resume` is false; it holds a run of another recipe or of
             other data.
     """
 
-    def __init__(self, recipe: Recipe, text: str, data: Path, out: Path, *, resume: bool = False) -> None:
-        self.recipe, self.text, self.out = recipe, text, out
+    def __init__(
+        self, recipe: Recipe, text: str, data: Path, out: Path, *, resume: bool = False, team: Team | None = None
+    ) -> None:
+        self.recipe, self.text, self.out, self.team = recipe, text, out, team or Team()
         stored = self._stored(resume)
         if out.exists() and not out.is_dir():
             raise RecipeError(f"--out {out} is a file; name a folder for the run")
         torch.manual_seed(recipe.train.seed)
         network = recipe.network()
-        self.progress = Progress(out / "tensorboard")
-        with self.progress:
-            self.material = load_material(recipe, data, out / "cache", network.sample_rate, self.progress.decoded)
+        self.progress = Progress(out / "tensorboard", shown=self.team.leads)
+        self.material = self._load(data, network.sample_rate)
         if stored is not None and stored["data"] != self.material.fingerprint:
             raise checkpoint.CheckpointError(
                 f"the data below {data} are not those that {out / 'checkpoint.pt'} was trained on; "
                 "resume with the same recordings and phones, or choose another --out"
             )
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "recipe.toml").write_text(text, encoding="utf-8")
+        if self.team.leads:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "recipe.toml").write_text(text, encoding="utf-8")
         if stored is None:
             self._fit_front_end(network)
-        self.trainer = Trainer(recipe, network, self.material.lanes(recipe, network.samples_per_step))
+        lanes = [
+            self.material.lanes(recipe, network.samples_per_step, number)
+            for number in self.team.mine(recipe.train.shards)
+        ]
+        self.trainer = Trainer(recipe, network.to(self.team.device), lanes, self.team)
         self.log: list[dict[str, Any]] = []
         self.pending: list[Update] = []  # since the last validation
         self.best = float("inf")
@@ -82,25 +90,40 @@ class Session:
         """
         train = self.recipe.train
         saved = time.monotonic()
+
+        def signals() -> Signals:
+            return Signals(stopped(), self.team.leads and time.monotonic() - saved > CHECKPOINT_SECONDS)
+
         with self.progress:
             self.progress.start(self.trainer.update, train.updates)
-            updates = self.trainer.run() if self.stale < train.patience else iter(())
+            updates = self.trainer.run(signals) if self.stale < train.patience else iter(())
             for update in updates:
                 self.pending.append(update)
                 self.progress.updated(update, self.best)
                 validated = update.number % train.validate_every == 0 or update.number == train.updates
                 if validated:
                     self._validate()
-                if validated or stopped() or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                stop = update.signals.stop or (self.team.size == 1 and stopped())  # others must be told first
+                if validated or stop or update.signals.save:
                     self._save()
                     saved = time.monotonic()
-                if stopped():
+                if stop:
                     raise KeyboardInterrupt
                 if self.stale >= train.patience:
                     break
             if self.stale >= train.patience:
                 self.progress.say(f"stopped early: no better for {self.stale} validations")
         return self.best
+
+    def _load(self, data: Path, sample_rate: int) -> Material:
+        """Decode the recordings; the leading process first, so that the others find them in the cache."""
+        if not self.team.leads:
+            self.team.from_first(None)
+        with self.progress:
+            material = load_material(self.recipe, data, self.out / "cache", sample_rate, self.progress.decoded)
+        if self.team.leads:
+            self.team.from_first(None)
+        return material
 
     def _stored(self, resume: bool) -> dict[str, Any] | None:
         path = self.out / "checkpoint.pt"
@@ -126,6 +149,13 @@ class Session:
         network.standardise.fit(features.flatten(0, 1))
 
     def _validate(self) -> None:
+        """Score the averaged weights, keep the best; the other processes wait for what came of it."""
+        if self.team.leads:
+            self._score()
+        self.best, self.stale = self.team.from_first((self.best, self.stale))
+        self.pending = []
+
+    def _score(self) -> None:
         network = self.recipe.network()
         network.load_state_dict(self.trainer.average)
         result = validate(
@@ -140,7 +170,7 @@ class Session:
         # Greedy CTC says nothing as long as only frames are trained.
         learning = result.rate < self.best or last.number <= self.recipe.train.frame_updates
         self.best, self.stale = min(result.rate, self.best), 0 if learning else self.stale + 1
-        self.log, self.pending = [*self.log, row], []
+        self.log = [*self.log, row]
         self.progress.validated(row)
         (self.out / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.log), encoding="utf-8")
         plot_curves(self.log, self.out / "curves.png")
@@ -156,12 +186,15 @@ class Session:
         plot_confusions([(one.reference, one.hypothesis) for one in result.scored], self.out / "confusions.png")
 
     def _save(self) -> None:
+        trainer = self.trainer.state_dict()
+        if trainer is None:
+            return
         content = {
             "recipe": msgspec.to_builtins(self.recipe),
             "data": self.material.fingerprint,
-            "trainer": self.trainer.state_dict(),
+            "trainer": trainer,
             "log": self.log,
-            "pending": [astuple(update) for update in self.pending],
+            "pending": [astuple(update)[:5] for update in self.pending],
             "best": self.best,
             "stale": self.stale,
         }

@@ -82,9 +82,8 @@ class SpecAugment:
         batch, frames, mels = features.shape
         r = self._recipe
         hidden = self._stretches(batch, r.time_masks, r.time_mask_frames, frames).unsqueeze(2)
-        return features.masked_fill(
-            hidden | self._stretches(batch, r.mel_masks, r.mel_mask_bins, mels).unsqueeze(1), 0.0
-        )
+        hidden = hidden | self._stretches(batch, r.mel_masks, r.mel_mask_bins, mels).unsqueeze(1)
+        return features.masked_fill(hidden.to(features.device), 0.0)
 
     def _stretches(self, batch: int, count: int, longest: int, size: int) -> Tensor:
         """Return `[batch, size]`, true in up to `count` random stretches of 0 to `longest`."""

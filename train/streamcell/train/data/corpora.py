@@ -30,8 +30,8 @@ class Material:
     validation_recordings: list[Samples]
     noises: list[Samples]
 
-    def lanes(self, recipe: Recipe, samples_per_step: int) -> Lanes:
-        """Return the endless streams of `recipe` over this material."""
+    def lanes(self, recipe: Recipe, samples_per_step: int, shard: int = 0) -> Lanes:
+        """Return the endless streams of `recipe` over this material, for one of its shards."""
         train = recipe.train
         return Lanes(
             self.training,
@@ -44,7 +44,7 @@ class Material:
             samples_per_step=samples_per_step,
             look_ahead=recipe.model.look_ahead,
             reset_share=train.reset_share,
-            seed=train.seed,
+            seed=train.seed + shard,
         )
 
 
