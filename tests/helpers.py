@@ -1,14 +1,18 @@
-"""A small real model that tests stream through."""
+"""A small real model that tests stream through, and a microphone that gives a recording."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from streamcell.runtime.errors import SourceError
+from streamcell.runtime.events import Event, Segment, is_final
 from streamcell.runtime.manifest import MANIFEST_KEY, GapPolicy, InputSpec, Manifest, OutputSpec, StateSpec
+from streamcell.runtime.sources import Device, Microphone
 from streamcell.runtime.wire import pack, unpack
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "phonemes"
@@ -102,6 +106,40 @@ def tiny_model(
     return bytes(model.SerializeToString())
 
 
+class Tape(Microphone):
+    """Give a recording as a microphone would; before some blocks samples are missing; at the end the device may go."""
+
+    def __init__(self, samples: NDArray[np.float32], lost: dict[int, int], *, unplugged: bool = False) -> None:
+        self.device = Device(0, "tape", 1, 16000, default=True)
+        self.sample_rate = 16000
+        self.latency = 0.06
+        self._samples, self._gaps, self._unplugged = samples, lost, unplugged
+        self._lost = self._total = 0
+        self._open = False
+
+    @property
+    def dropped(self) -> int:
+        return self._total
+
+    def __enter__(self) -> "Tape":
+        self._open = True
+        return self
+
+    def close(self) -> None:
+        self._open = False
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        for index, block in enumerate(np.split(self._samples, range(480, len(self._samples), 480))):
+            if not self._open:
+                return
+            self._lost = self._gaps.get(index, 0)
+            self._total += self._lost
+            yield block
+        if self._unplugged:
+            raise SourceError("unplugged")
+        self._lost = self._gaps.get(-1, 0)
+
+
 def forged(data: bytes, kind: str, path: str, value: Any) -> bytes:
     """Return saved bytes with one fact or array changed, ``path`` like ``counters/clock``, and a right checksum."""
     meta, arrays = unpack(data, kind)
@@ -111,6 +149,30 @@ def forged(data: bytes, kind: str, path: str, value: Any) -> bytes:
         place = place[parent]
     place[key] = value
     return pack(kind, meta, arrays)
+
+
+def noise(samples: int, seed: int = 0) -> NDArray[np.float32]:
+    """Make noise that grows and fades, so that segments are long and short."""
+    random = np.random.default_rng(seed)
+    loud = np.repeat(random.uniform(0, 0.5, samples // 40 + 1), 40)[:samples]
+    return (random.standard_normal(samples) * loud).astype(np.float32)
+
+
+def finals(events: Iterable[Event]) -> list[Event]:
+    """Return the events that can no longer change."""
+    return list(filter(is_final, events))
+
+
+def assert_same(found: list[Event], expected: list[Event], confidence: float, message: str = "") -> None:
+    """Compare everything exactly but confidences."""
+
+    def without(event: Event) -> Any:
+        return (event.label, event.start, event.end, event.id) if isinstance(event, Segment) else event
+
+    assert list(map(without, found)) == list(map(without, expected)), message
+    for a, b in zip(found, expected, strict=True):
+        if isinstance(a, Segment) and isinstance(b, Segment):
+            assert abs(a.confidence - b.confidence) <= confidence, message
 
 
 def _tensor(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:

@@ -189,6 +189,15 @@ def test_a_sample_that_is_no_number_is_an_error_with_its_time(bad: tuple[float, 
         read(tmp_path / "a.wav", 1.0)
 
 
+def test_samples_that_are_no_numbers_are_given_where_they_are_asked_for(tmp_path: Path) -> None:
+    samples = np.zeros((30000, 2), np.float32)
+    samples[9000], samples[20000] = (np.nan, 0), (0.25, np.inf)
+    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    with AudioFile(tmp_path / "a.wav", 1.0, finite=False) as audio:
+        np.testing.assert_array_equal(np.concatenate(list(audio)), samples.mean(axis=1))
+    assert (audio.seconds, audio.cut) == (3.75, False)
+
+
 def test_ending_early_and_closing_twice(tmp_path: Path, speech: NDArray[np.float32]) -> None:
     audio = AudioFile(SPEECH, 1.0)
     first = next(iter(audio))

@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +19,7 @@ from streamcell.runtime.cli.main import main
 from streamcell.runtime.manifest import Parity
 
 SPEECH = Path("samples/phonemes/learner.flac")
-COMMANDS = ("transcribe", "mic", "inspect", "verify")
+COMMANDS = ("transcribe", "mic", "vad", "inspect", "verify")
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
     assert run(capsys, "transcribe", "a.wav", "--nope")[0] == 2
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["transcribe", "--help"], ["mic", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["transcribe", "--help"], ["mic", "--help"], ["vad", "--help"]])
 def test_help_needs_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "from streamcell.runtime.cli.main import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
@@ -309,6 +310,104 @@ def test_jsonl_is_json_in_any_encoding(model: str, tmp_path: Path) -> None:
     found = json.loads(subprocess.run(call, capture_output=True, text=True, check=True, env=env).stdout)
     assert found["file"] == str(path)
     assert "ɑ" in {segment["label"] for segment in found["segments"]}
+
+
+def test_gaps_are_shown_where_they_are_asked_for(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, samples = tmp_path / "a.wav", soundfile.read(SPEECH, dtype="float32")[0]
+    samples[16000:16160] = np.nan
+    soundfile.write(path, samples, 16000, subtype="FLOAT")
+    for command in ("transcribe", "vad"):
+        code, out, err = run(capsys, command, path, "--model", model)
+        assert (code, out) == (2, "")
+        assert "not a finite number, at 1.000 s" in err
+        code, out, _ = run(capsys, command, path, "--model", model, "--gap")
+        assert code == 0
+        assert "   1.000    1.010  (gap: 160 samples lost, invalid; fill)\n" in out
+        found = json.loads(run(capsys, command, path, "--model", model, "--gap", "--format", "jsonl")[1])
+        gap = {"start": 1.0, "end": 1.01, "samples": 160, "reason": "invalid", "action": "fill"}
+        assert found["gaps"] == [gap]
+
+
+# vad
+
+
+def test_vad_says_where_speech_is_and_how_much(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "vad", SPEECH, SPEECH.with_name("reader.flac"))
+    assert code == 0
+    assert re.fullmatch(r"streamcell: 4\.\d of 6\.2 s are speech \(\d\d%\)\n", err)
+    header, first, *_ = out.splitlines()
+    assert header == f"{SPEECH}  2.630 s"
+    assert first.split()[2] == "speech"
+    assert [float(text) for text in first.split()[:2]] == pytest.approx([0.55, 2.12], abs=0.15)
+    code, out, _ = run(capsys, "vad", SPEECH, "--format", "jsonl")
+    (found,) = map(json.loads, out.splitlines())
+    assert (found["file"], found["duration"], len(found["segments"])) == (str(SPEECH), 2.63, 1)
+    assert list(found["segments"][0]) == ["label", "start", "end", "confidence"]
+
+
+def test_vad_cuts_speech_into_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "new" / "clips"
+    call = ["vad", SPEECH, "--cut", folder, "--max-speech", 1, "--padding", 0, "--format", "jsonl"]
+    code, out, _ = run(capsys, *call)
+    assert code == 0
+    segments = json.loads(out)["segments"]
+    assert len(segments) >= 2
+    whole = soundfile.read(SPEECH, dtype="int16")[0]
+    clips = sorted(folder.iterdir())
+    assert len(clips) == len(segments)
+    for clip, segment in zip(clips, segments, strict=True):
+        start, end = segment["start"], segment["end"]
+        assert clip.name == f"learner_{start:09.3f}-{end:09.3f}.wav"
+        samples, rate = soundfile.read(clip, dtype="int16")
+        np.testing.assert_array_equal(samples, whole[round(start * rate) : round(end * rate)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--threshold", "2"], "threshold must be a number above 0 to 1, got 2.0"),
+        (["--release", "0.6"], "release must be a number above 0 to 0.5, got 0.6"),
+        (["--min-speech", "-1"], "min_duration must be a number from 0, got -1.0"),
+        (["--min-silence", "nan"], "min_gap"),
+        (["--padding", "0.1"], "padding must be a number from 0 to 0.05, got 0.1"),
+        (["--max-speech", "0.2"], "max_duration must be at least 0.33 s"),
+        (["--cut", "{file}"], "--cut"),
+        (["{file}", "--cut", "{folder}"], "would have the same names; cut them into other folders"),
+    ],
+)
+def test_vad_with_settings_that_make_no_sense_is_one_line_and_2(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [text.format(file=SPEECH, folder=tmp_path) for text in arguments]
+    code, out, err = run(capsys, "vad", SPEECH, *given)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
+
+
+def test_vad_needs_a_model_that_tells_speech(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "other.onnx"
+    path.write_bytes(tiny_model(outputs=(replace(tiny_manifest().outputs[0], silence=None),)))
+    code, out, err = run(capsys, "vad", SPEECH, "--model", path)
+    assert (code, out) == (2, "")
+    assert "does not tell where speech is" in err
+
+
+def test_vad_does_what_it_can(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut, quiet = tmp_path / "cut.flac", tmp_path / "quiet.wav"
+    cut.write_bytes(SPEECH.read_bytes()[: SPEECH.stat().st_size // 2])
+    soundfile.write(quiet, np.zeros(16000), 16000)
+    code, out, err = run(capsys, "vad", cut, quiet)
+    assert code == 1
+    assert out.count("speech") == 1
+    assert f"streamcell: warning: {cut} is cut or damaged" in err
+    assert f"streamcell: note: nothing was found in {quiet}" in err
+    code, out, err = run(capsys, "vad", tmp_path / "none.wav", quiet)
+    assert code == 2
+    assert f"{quiet}  1.000 s" in out
+    assert err.startswith("streamcell: error: no such file")
+    assert err.endswith("streamcell: 0.0 of 1.0 s are speech (0%)\n")
 
 
 # inspect and verify

@@ -86,7 +86,7 @@ def test_saved_in_the_middle_and_restored_it_hears_the_same(model: Model) -> Non
     for cut in (0, 1, 12345, 30000):
         stream = Stream(model)
         events = stream.push(x[:cut])
-        again = Stream.from_bytes(model, stream.to_bytes())
+        again = Stream.restore(model, stream.snapshot())
         events += again.push(x[cut:]) + again.flush()
         found = [e for e in events if isinstance(e, Segment) and e.final]
         assert [(s.label, s.start, s.end) for s in found] == [(s.label, s.start, s.end) for s in expected]

@@ -142,6 +142,18 @@ def padded(model: ModelProto) -> None:
     model.graph.node[3].attribute.append(helper.make_attribute("pads", [0, 4097]))
 
 
+def pad(*amounts: int, name: str = "amounts") -> Callable[[ModelProto], None]:
+    def change(model: ModelProto) -> None:
+        model.graph.initializer.append(numpy_helper.from_array(np.array(amounts, np.int64), "amounts"))
+        model.graph.node.append(helper.make_node("Pad", ["h0", name], ["more"]))
+
+    return change
+
+
+def old_pad(*amounts: int) -> Callable[[ModelProto], None]:
+    return lambda model: model.graph.node.append(helper.make_node("Pad", ["h0"], ["more"], pads=amounts))
+
+
 def doubled(model: ModelProto) -> None:
     model.graph.node.append(helper.make_node("Concat", ["h0", "tail", "h0"], ["more"], axis=0))
 
@@ -172,6 +184,15 @@ def many(model: ModelProto) -> None:
         (shrunk, "'kernel' of shape .* needs 576 bytes, the file has 4"),
         (wide_input, "'samples' has an absurd shape"),
         (padded, "Conv has a padding"),
+        (
+            pad(0, 0, 4097, 0, 0, 0),
+            r"a Pad must have constant amounts of at most 4096, on at most 2 axes; got \[0, 0, 40",
+        ),
+        (pad(0, 0, 0, 0, 0, -4097), "a Pad must have constant amounts of at most 4096"),
+        (pad(1, 1, 0, 0, 0, 1), "on at most 2 axes"),
+        (pad(*[0] * 18), "got amounts that are no initializer"),
+        (pad(0, 0, 0, 0, 0, 0, name="h0"), "got amounts that are no initializer"),
+        (old_pad(0, 0, 0, 0, 0, 5000), "a Pad must have constant amounts of at most 4096"),
         (doubled, "a Concat takes the same input twice"),
         (many, "10012 operators; expected at most 10000"),
     ],
@@ -179,6 +200,20 @@ def many(model: ModelProto) -> None:
 def test_models_that_mean_harm(change: Callable[[ModelProto], None], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         judge(tiny_model(change=change))
+
+
+@pytest.mark.parametrize("change", [pad(0, 0, 64, 0, 0, 4096), pad(0, 9, 0, 0, 0, -9), old_pad(0, 0, 64, 0, 0, 4096)])
+def test_a_pad_of_known_and_small_amounts_is_welcome(change: Callable[[ModelProto], None]) -> None:
+    judge(tiny_model(change=change))
+
+
+def test_small_integer_constants_are_read_and_no_others() -> None:
+    def change(model: ModelProto) -> None:
+        model.graph.initializer.append(helper.make_tensor("plain", TensorProto.INT64, [2], [-1, 1 << 40]))
+        model.graph.initializer.append(numpy_helper.from_array(np.arange(17), "many"))
+
+    numbers = {tensor.name: tensor.numbers for tensor in read_onnx(tiny_model(change=change)).graph.initializers}
+    assert (numbers["plain"], numbers["many"], numbers["from"], numbers["bias"]) == ((-1, 1 << 40), (), (-8,), ())
 
 
 def text_tensor(model: ModelProto) -> None:

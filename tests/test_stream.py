@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from helpers import LABELS, forged, tiny_model
+from helpers import forged, tiny_model
 from streamcell.runtime.decode import GreedyCTC
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import Event, Gap, Reset, Segment
-from streamcell.runtime.manifest import GapPolicy, OutputSpec
+from streamcell.runtime.manifest import GapPolicy
 from streamcell.runtime.model import Model
 from streamcell.runtime.resample import Quality
 from streamcell.runtime.stream import Stream
@@ -101,7 +101,7 @@ def test_a_gap_comes_before_the_segment_that_begins_with_it(begin: str, action: 
             events = stream.push(samples[:1003]) + stream.reset() if begin == "after a reset" else []
             events += stream.gap(5)
             for start in range(0, len(samples), block):
-                stream = Stream.from_bytes(model, stream.to_bytes()) if restore and start < 200 else stream
+                stream = Stream.restore(model, stream.snapshot()) if restore and start < 200 else stream
                 events += stream.push(samples[start : start + block])
             found.append(finals(events + stream.flush()))
             assert_same(found[-1], found[0], 1e-4, f"blocks of {block}, restored: {restore}")
@@ -157,7 +157,7 @@ def test_restored_equals_uninterrupted(action: str, rate: int, quality: Quality)
             stream = Stream(model, rate, quality)
             events = push_all(stream, samples[:cut], 160) + stream.gap(50)
             if restore:
-                stream = Stream.from_bytes(model, stream.to_bytes())
+                stream = Stream.restore(model, stream.snapshot())
             assert stream.sample_rate == rate
             events += push_all(stream, samples[cut:], 160) + stream.gap(50) + stream.flush()
             results.append(events if rate == 1600 else finals(events))
@@ -238,7 +238,7 @@ def test_memory_is_flat() -> None:
             stream.gap(20, "overflow")
         if turn % 5 == 0:
             gc.collect()  # empties the interpreter's own stores of tuples, which count as ours otherwise
-            sizes[turn // 5] = tracemalloc.get_traced_memory()[0], len(stream.to_bytes())
+            sizes[turn // 5] = tracemalloc.get_traced_memory()[0], len(stream.snapshot())
     tracemalloc.stop()
     early, late = sizes[20:60].max(axis=0), sizes[60:].max(axis=0)
     assert late[0] - early[0] < 20_000  # 3 bytes a push
@@ -251,7 +251,7 @@ def test_waiting_gaps_stay_few_while_one_segment_lasts() -> None:
     events: list[Event] = []
     for _ in range(500):
         events += stream.push(np.zeros(160, np.float32)) + stream.gap(16, "overflow")
-    assert len(stream.to_bytes()) < 20_000
+    assert len(stream.snapshot()) < 20_000
     events += stream.flush()
     assert sum(isinstance(event, Gap) for event in events) == 500
 
@@ -274,11 +274,11 @@ def test_partials_come_last_and_become_final() -> None:
 
 
 def test_misuse_is_refused() -> None:
-    frames = tiny_model(task="frames", outputs=(OutputSpec("logits", "logits", LABELS, None, "SIL", 0.01),))
-    with pytest.raises(ModelError, match="got one of 'frames'; use Posteriors"):
-        Stream(Model.open(frames))
-    for decoder in ({"name": "ctc-beam"}, {"name": "ctc-greedy", "width": 8}):
-        with pytest.raises(ModelError, match=r"manifest.decoder must be one of .*, got \{'name': 'ctc-"):
+    for decoder, message in (
+        ({"name": "ctc-beam"}, "manifest.decoder.name must be 'ctc-greedy' for task 'ctc', got 'ctc-beam'"),
+        ({"name": "ctc-greedy", "width": 8}, "manifest.decoder does not fit 'ctc-greedy': .*'width'"),
+    ):
+        with pytest.raises(ModelError, match=message):
             Stream(open_tiny(decoder=decoder))
     model = open_tiny(decoder={"name": "ctc-greedy"})
     with pytest.raises(InputError, match="whole number of Hz"):
@@ -292,9 +292,9 @@ def test_misuse_is_refused() -> None:
     with pytest.raises(InputError, match=r"call reset\(\)"):
         stream.push(noise(10))
     with pytest.raises(InputError, match="saved 'stream'"):
-        Stream.from_bytes(model, b"anything but a stream")
+        Stream.restore(model, b"anything but a stream")
     with pytest.raises(InputError, match="open the model that it was saved with"):
-        Stream.from_bytes(open_tiny(seed=1), stream.to_bytes())
+        Stream.restore(open_tiny(seed=1), stream.snapshot())
 
 
 @pytest.mark.parametrize(
@@ -311,4 +311,4 @@ def test_misuse_is_refused() -> None:
 def test_forged_bytes_are_refused(path: str, value: Any) -> None:
     model = open_tiny()
     with pytest.raises(InputError):
-        Stream.from_bytes(model, forged(Stream(model).to_bytes(), "stream", path, value))
+        Stream.restore(model, forged(Stream(model).snapshot(), "stream", path, value))

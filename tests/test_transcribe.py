@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from helpers import tiny_model
+from helpers import Tape, tiny_model
 from streamcell.runtime.errors import InputError, SourceError
-from streamcell.runtime.events import Event, Gap, Segment
+from streamcell.runtime.events import Event, Gap, Segment, is_final
 from streamcell.runtime.formats import jsonl
 from streamcell.runtime.model import Model
-from streamcell.runtime.sources import AudioFile, Device, Microphone
+from streamcell.runtime.sources import AudioFile
 from streamcell.runtime.stream import Stream
-from streamcell.runtime.transcribe import Heard, is_final, listen, transcribe_file
+from streamcell.runtime.transcribe import Heard, listen, transcribe_file
 
 SPEECH = Path("samples/phonemes/reader.flac")
 
@@ -77,38 +77,19 @@ def test_samples_that_are_no_audio_name_the_file(model: Model, tmp_path: Path) -
         transcribe_file(model, tmp_path / "a.wav")
 
 
-class Tape(Microphone):
-    """Give a recording as a microphone would; before some blocks samples are missing; at the end the device may go."""
-
-    def __init__(self, samples: NDArray[np.float32], lost: dict[int, int], *, unplugged: bool = False) -> None:
-        self.device = Device(0, "tape", 1, 16000, default=True)
-        self.sample_rate = 16000
-        self.latency = 0.06
-        self._samples, self._gaps, self._unplugged = samples, lost, unplugged
-        self._lost = self._total = 0
-        self._open = False
-
-    @property
-    def dropped(self) -> int:
-        return self._total
-
-    def __enter__(self) -> "Tape":
-        self._open = True
-        return self
-
-    def close(self) -> None:
-        self._open = False
-
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        for index, block in enumerate(np.split(self._samples, range(480, len(self._samples), 480))):
-            if not self._open:
-                return
-            self._lost = self._gaps.get(index, 0)
-            self._total += self._lost
-            yield block
-        if self._unplugged:
-            raise SourceError("unplugged")
-        self._lost = self._gaps.get(-1, 0)
+def test_samples_that_are_no_numbers_may_be_gaps(model: Model, tmp_path: Path) -> None:
+    samples, _ = soundfile.read(SPEECH, dtype="float32")
+    samples[16000:16400], samples[40000] = np.nan, np.inf
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
+    with pytest.raises(SourceError, match=r"not a finite number, at 1\.000 s"):
+        transcribe_file(model, tmp_path / "a.wav")
+    transcript = transcribe_file(model, tmp_path / "a.wav", "gap")
+    assert transcript.duration == len(samples) / 16000
+    gaps = [event for event in transcript.events if isinstance(event, Gap)]
+    assert [(gap.start, gap.samples, gap.reason) for gap in gaps] == [(1.0, 400, "invalid"), (2.5, 1, "invalid")]
+    samples[~np.isfinite(samples)] = 0
+    soundfile.write(tmp_path / "b.wav", samples, 16000, subtype="FLOAT")
+    assert rounded(transcript.segments) == rounded(transcribe_file(model, tmp_path / "b.wav").segments)
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +124,16 @@ def test_stopping_ends_with_a_flush(model: Model, speech: NDArray[np.float32]) -
     assert heard[-1].seconds == pytest.approx(1.02)
     last = [event for event in finals(heard) if isinstance(event, Segment)][-1]
     assert last.end == pytest.approx(1.02, abs=0.011)
+
+
+def test_samples_that_are_no_numbers_have_no_level(model: Model, speech: NDArray[np.float32]) -> None:
+    bad = speech[:4800].copy()
+    bad[:480], bad[500], bad[1000] = np.nan, np.nan, -np.inf
+    heard = list(listen(Stream(model, 16000, invalid="gap"), Tape(bad, {}), lambda _: False))
+    plain = list(listen(Stream(model, 16000), Tape(speech[:4800], {}), lambda _: False))
+    assert heard[0].level == -100
+    np.testing.assert_allclose([one.level for one in heard[1:]], [one.level for one in plain[1:]], atol=0.1)
+    assert [event.samples for event in finals(heard) if isinstance(event, Gap)] == [480, 1, 1]
 
 
 def test_a_device_that_goes_away_is_an_error_after_what_was_heard(model: Model, speech: NDArray[np.float32]) -> None:

@@ -2,17 +2,13 @@
 
 import argparse
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamcell.runtime.errors import InputError, MissingExtraError
+from streamcell.export.files import add_audio, check_target, recordings, whole_or_nothing
+from streamcell.runtime.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from streamcell.export.exporter import Exported
 
 HELP = "make one ONNX file of a trained network, and prove that it streams"
@@ -30,21 +26,13 @@ The run folder is what `streamcell train` made; its best.pt is exported. Without
 """
 
 NEEDS = ("torch", "onnx", "msgspec")
-SECONDS = 10.0  # of each recording, for the proof
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder of `streamcell train`")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx", help="the model file to write")
-    parser.add_argument(
-        "--audio",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="recordings to prove it on (first 10 s of each)",
-    )
+    add_audio(parser)
     parser.add_argument("--name", metavar="NAME", help="the model's name (default: the recipe's)")
 
 
@@ -56,50 +44,13 @@ def run(args: argparse.Namespace) -> int:
     from streamcell.export.exporter import export_best
     from streamcell.train.checkpoint import load_best
 
-    _check_target(args.out)
+    check_target(args.out)
     best = load_best(args.run)
-    exported = export_best(best, _recordings(args.audio, best.network.sample_rate), args.name)
-    with _whole_or_nothing(args.out) as partial:
+    exported = export_best(best, recordings(args.audio, best.network.sample_rate), args.name)
+    with whole_or_nothing(args.out) as partial:
         partial.write_bytes(exported.data)
     print(_summary(args.out, exported))
     return 0
-
-
-def _check_target(path: Path) -> None:
-    """Refuse, before any work, a file that cannot be written."""
-    if path.is_dir():
-        raise InputError(f"--out {path} is a folder; name the file to write, e.g. {path / 'model.onnx'}")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"--out {path}: the folder {path.parent} does not exist; make it first")
-
-
-def _recordings(paths: Sequence[Path], sample_rate: int) -> "Mapping[str, NDArray[np.float32]]":
-    """Return the first seconds of each recording, or of a synthetic voice, by name."""
-    from streamcell.export.parity import synthetic
-
-    if not paths:
-        return {"synthetic voice": synthetic(SECONDS, sample_rate)}
-    return {str(path): _read(path, sample_rate) for path in paths}
-
-
-def _read(path: Path, sample_rate: int) -> "NDArray[np.float32]":
-    from streamcell.runtime.sources import read_excerpt
-
-    samples = read_excerpt(path, sample_rate, SECONDS)
-    if len(samples) < sample_rate:
-        raise InputError(f"--audio {path} has {len(samples) / sample_rate:.2f} s; expected a recording of at least 1 s")
-    return samples
-
-
-@contextmanager
-def _whole_or_nothing(path: Path) -> Iterator[Path]:
-    """Give a path beside ``path`` to write to; rename it to ``path`` at the end, or leave nothing behind."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _summary(path: Path, exported: "Exported") -> str:

@@ -119,7 +119,7 @@ def build_model(network: PhonemeNet, manifest: Manifest) -> onnx.ModelProto:
     emit(network, builder, manifest.input.name, "", tuple(builder.following))
     graph = helper.make_graph(
         builder.nodes,
-        manifest.name,
+        "network",
         [_tensor(manifest.input.name, ("B", "N")), *(_tensor(spec.input, spec.shape) for spec in manifest.states)],
         [_tensor(result.name, ("B", "T", len(result.labels))), *(_tensor(s.output, s.shape) for s in manifest.states)],
         builder.weights(),

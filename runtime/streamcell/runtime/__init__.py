@@ -7,7 +7,14 @@ cost no such import.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from streamcell.runtime.errors import InputError, MissingExtraError, ModelError, SourceError, StreamcellError
+from streamcell.runtime.errors import (
+    InputError,
+    MissingExtraError,
+    ModelError,
+    OverloadError,
+    SourceError,
+    StreamcellError,
+)
 from streamcell.runtime.events import Event, Gap, Reset, Segment
 from streamcell.runtime.manifest import GapPolicy, InputSpec, Manifest, OutputSpec, Parity, StateSpec
 
@@ -15,8 +22,10 @@ if TYPE_CHECKING:
     from streamcell.runtime.frames import Frames
     from streamcell.runtime.model import Model
     from streamcell.runtime.models import bundled_models
+    from streamcell.runtime.pool import StreamPool
     from streamcell.runtime.posteriors import Posteriors
     from streamcell.runtime.state import State
+    from streamcell.runtime.stepper import Stepper
     from streamcell.runtime.stream import Stream
 
 __all__ = [
@@ -31,6 +40,7 @@ __all__ = [
     "Model",
     "ModelError",
     "OutputSpec",
+    "OverloadError",
     "Parity",
     "Posteriors",
     "Reset",
@@ -38,7 +48,9 @@ __all__ = [
     "SourceError",
     "State",
     "StateSpec",
+    "Stepper",
     "Stream",
+    "StreamPool",
     "StreamcellError",
     "bundled_models",
 ]
@@ -48,7 +60,9 @@ _MODULES = {
     "Model": "model",
     "Posteriors": "posteriors",
     "State": "state",
+    "Stepper": "stepper",
     "Stream": "stream",
+    "StreamPool": "pool",
     "bundled_models": "models",
 }
 

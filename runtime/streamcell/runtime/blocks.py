@@ -1,5 +1,7 @@
 """What a source hands over: blocks of samples or features, checked before they reach a stream."""
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.errors import InputError
 
-__all__ = ["as_features", "as_samples"]
+__all__ = ["as_features", "as_samples", "finite_runs"]
 
 _LOUDEST = 64.0  # far above any overshoot of a lossy codec, far below 16-bit numbers passed as float
 
@@ -38,9 +40,31 @@ def as_samples(block: ArrayLike) -> NDArray[np.float32]:
             f"expected samples as float32 or float64 in -1 to 1, or int16; got {array.dtype}; "
             f"divide by full scale{_full_scale(array.dtype)} and pass float32"
         )
-    if array.size and not (array.min() >= -_LOUDEST and array.max() <= _LOUDEST):  # NaN fails both
+    with np.errstate(over="ignore"):
+        power = array.dot(array)  # one pass: where the squares sum up to little, each is small and none is NaN
+    if not power <= _LOUDEST**2 and not (array.min() >= -_LOUDEST and array.max() <= _LOUDEST):
         raise InputError(_complaint(array))
     return np.ascontiguousarray(array, np.float32)
+
+
+def finite_runs(block: ArrayLike) -> Iterator[NDArray[Any] | int]:
+    """Cut a block where it is not finite: yield what is good, and for what is not how many samples (rows) it lasts.
+
+    Args:
+        block: `[n]` or `[n, channels]`; a row with one bad value is bad.
+
+    Examples:
+        >>> [part if isinstance(part, int) else part.tolist() for part in finite_runs([0.5, np.nan, np.inf, 1.0])]
+        [[0.5], 2, [1.0]]
+    """
+    array = np.asarray(block)
+    if array.dtype.kind != "f" or not array.ndim:
+        yield array
+        return
+    good = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    cuts = [0, *(np.flatnonzero(good[1:] != good[:-1]) + 1).tolist(), len(good)]
+    for begin, end in pairwise(cuts):
+        yield array[begin:end] if begin < end and good[begin] else end - begin
 
 
 def _full_scale(dtype: np.dtype[Any]) -> str:

@@ -1,6 +1,6 @@
 """What can go wrong for a user: every message says what was expected, what came, what to do."""
 
-__all__ = ["InputError", "MissingExtraError", "ModelError", "SourceError", "StreamcellError"]
+__all__ = ["InputError", "MissingExtraError", "ModelError", "OverloadError", "SourceError", "StreamcellError"]
 
 
 class StreamcellError(Exception):
@@ -16,6 +16,10 @@ class InputError(StreamcellError):
 
 class ModelError(StreamcellError):
     """Report a model file, a manifest or a graph that cannot be run rightly."""
+
+
+class OverloadError(StreamcellError):
+    """Report that more was asked for than there is room or time for; nothing of it was taken."""
 
 
 class SourceError(StreamcellError):

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from streamcell.runtime.errors import InputError
 
-__all__ = ["Event", "Gap", "Reset", "Segment", "as_dict", "from_dict"]
+__all__ = ["GAP_REASONS", "Event", "Gap", "Reset", "Segment", "as_dict", "from_dict", "is_final"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class Gap:
         start: Seconds.
         end: Seconds.
         samples: How many were lost, counted at the source's rate.
-        reason: ``"overflow"`` (they came faster than they were taken) or ``"missing"`` (they never came).
+        reason: ``"overflow"`` (they came faster than they were taken), ``"missing"`` (they never came) or ``"invalid"``
+            (they were NaN or infinite).
         action: What it did to the model's state: ``"fill"`` (it heard silence), ``"hold"`` (kept) or ``"reset"``.
     """
 
@@ -65,6 +66,9 @@ class Reset:
 
 Event: TypeAlias = Segment | Gap | Reset
 
+GAP_REASONS = ("overflow", "missing", "invalid")
+"""Why samples may be lost, see `Gap`."""
+
 _TYPES: dict[str, type[Segment] | type[Gap] | type[Reset]] = {"segment": Segment, "gap": Gap, "reset": Reset}
 _CHECKS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("start", "end", "confidence", "time"), (int, float)),
@@ -72,7 +76,17 @@ _CHECKS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("samples", "id", "revision"), (int,)),
     "final": (bool,),
 }
-_CHOICES = {"reason": ("overflow", "missing"), "action": ("fill", "hold", "reset")}
+_CHOICES = {"reason": GAP_REASONS, "action": ("fill", "hold", "reset")}
+
+
+def is_final(event: Event) -> bool:
+    """Tell whether an event can no longer change.
+
+    Examples:
+        >>> is_final(Segment("AA", 0.0, 0.1, 0.5, final=False))
+        False
+    """
+    return not isinstance(event, Segment) or event.final
 
 
 def as_dict(event: Event) -> dict[str, Any]:

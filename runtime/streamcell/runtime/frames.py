@@ -1,6 +1,7 @@
-"""Frames: log-probabilities with their place on the clock."""
+"""Frames: what a model said step by step, with its place on the clock."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +11,36 @@ __all__ = ["Frames", "log_softmax"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frames:
-    """Hold the log-probabilities of some frames in a row.
+    """Hold the answers of some steps in a row.
 
     Attributes:
-        log_probs: `[T, C]` float32.
+        values: `[T, C]` float32, as the model gave them.
         first: Number of the first; frame k lasts from ``origin + k * seconds_per_step``, for ``seconds_per_step``.
         origin: Seconds: when the stream began or was last reset.
+        kind: What `values` are, as in `OutputSpec`.
+
+    Examples:
+        >>> Frames(np.float32([[0, 0]]), first=7).probs.tolist()
+        [[0.5, 0.5]]
     """
 
-    log_probs: NDArray[np.float32]
+    values: NDArray[np.float32]
     first: int
     origin: float = 0.0
+    kind: Literal["logits", "probabilities"] = "logits"
+
+    @property
+    def log_probs(self) -> NDArray[np.float32]:
+        """Return log-probabilities `[T, C]`: of a softmax over logits, or the logarithm of probabilities."""
+        if self.kind == "logits":
+            return log_softmax(self.values)
+        with np.errstate(divide="ignore"):
+            return np.log(self.values)
+
+    @property
+    def probs(self) -> NDArray[np.float32]:
+        """Return probabilities `[T, C]`."""
+        return np.exp(log_softmax(self.values)) if self.kind == "logits" else self.values
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

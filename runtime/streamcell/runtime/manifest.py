@@ -97,7 +97,8 @@ class OutputSpec:
 
     Attributes:
         name: Of the ONNX output.
-        kind: ``"logits"``: unnormalised log-probabilities.
+        kind: ``"logits"``: unnormalised log-probabilities of labels of which one holds; ``"probabilities"``: from 0 to
+            1, of labels that hold or do not hold each by itself.
         labels: The name of each column.
         blank: The column of the CTC blank, or None.
         silence: The label that stands for a pause, or None.
@@ -105,7 +106,7 @@ class OutputSpec:
     """
 
     name: str
-    kind: Literal["logits"]
+    kind: Literal["logits", "probabilities"]
     labels: tuple[str, ...]
     blank: int | None
     silence: str | None
@@ -150,11 +151,13 @@ class Manifest:
     Attributes:
         name: Short name, e.g. ``"phonemes-en"``.
         description: One sentence.
-        task: What the outputs mean: ``"ctc"`` (labels as spikes between blanks) or ``"frames"`` (a label a frame).
+        task: What the outputs mean: ``"ctc"`` (labels as spikes between blanks) or ``"frames"`` (labels that hold frame
+            by frame).
         input: The input.
         states: The states, in any order; empty for a feed-forward model.
         outputs: The outputs; the first is the one that is decoded.
-        decoder: What `Stream` decodes with: ``{"name": "ctc-greedy"}``, or ``{}`` for the same.
+        decoder: What `Stream` decodes with: ``"name"`` and settings; the usual one without a name. For task ``"ctc"``
+            ``"ctc-greedy"``, see `GreedyCTC`; for ``"frames"`` ``"hysteresis"``, see `Hysteresis`.
         gap: What lost samples do to the state.
         steps_per_call: How many steps each call must hold, or None for any number.
         batch_invariant: Whether a stream's answers are independent of the streams that share its call.
@@ -283,7 +286,9 @@ def _check_rest(manifest: Manifest) -> None:
     numbers = sum(math.prod(state.sizes(1)) for state in manifest.states)
     _require(numbers <= _MAX_STATE, "states", f"at most {_MAX_STATE} numbers a stream, all together", numbers)
     if manifest.task == "ctc":
-        _require(manifest.outputs[0].blank is not None, "outputs[0].blank", "a column of labels for task 'ctc'", None)
+        first = manifest.outputs[0]
+        _require(first.blank is not None, "outputs[0].blank", "a column of labels for task 'ctc'", None)
+        _require(first.kind == "logits", "outputs[0].kind", "'logits' for task 'ctc'", first.kind)
     after = manifest.gap.reset_after
     _require(math.isfinite(after) and after >= 0, "gap.reset_after", "seconds, 0 or more", after)
     steps = manifest.steps_per_call

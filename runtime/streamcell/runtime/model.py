@@ -1,7 +1,9 @@
 """A model file, opened: a pure function from samples and state to outputs and the next state."""
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -13,16 +15,21 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _errors
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.manifest import MANIFEST_KEY, Manifest
 from streamcell.runtime.models import DEFAULT_MODEL, bundled_models, find_bundled
-from streamcell.runtime.onnx_file import MAX_FILE, Graph, Value, check_graph, read_onnx
+from streamcell.runtime.onnx_file import MAX_FILE, Graph, OnnxFile, Value, check_graph, read_onnx
 from streamcell.runtime.state import State
 
-__all__ = ["Model"]
+__all__ = ["ORT_ERRORS", "Model"]
 
-_ORT_ERRORS: tuple[type[Exception], ...] = (
+ORT_ERRORS: tuple[type[Exception], ...] = (
     *(kind for kind in vars(_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)),
     RuntimeError,
     ValueError,
 )
+"""What ONNX Runtime raises."""
+
+_PROVIDERS = ("CPUExecutionProvider",)
+_MAX_THREADS = 256
+_STEPS = ("task", "input", "states", "outputs", "decoder", "gap", "steps_per_call", "batch_invariant")
 
 
 class Model:
@@ -45,7 +52,9 @@ class Model:
         self._wanted = [output.name for output in manifest.outputs] + [state.output for state in manifest.states]
 
     @classmethod
-    def open(cls, source: str | Path | bytes | None = None) -> "Model":
+    def open(
+        cls, source: str | Path | bytes | None = None, *, threads: int = 1, providers: Sequence[str] = _PROVIDERS
+    ) -> "Model":
         """Open a model file and check that it is what its manifest says.
 
         The checks are a fence, not a sandbox: run strangers' files in a process with limited memory, e.g. after
@@ -53,19 +62,23 @@ class Model:
 
         Args:
             source: A path, the name of a bundled model, the bytes of a file, or None for the default model.
+            threads: Of ONNX Runtime within one operator. Recurrent steps are too small to share: more than one has
+                never made a model faster so far, and threads that wait never spin.
+            providers: ONNX Runtime's execution providers, the preferred one first.
 
         Raises:
+            InputError: If ``threads`` or ``providers`` cannot be had.
             ModelError: If there is no such file, it is no whole ONNX file, has no manifest or one that does not fit
                 its graph, operators that streamcell does not run, external data or absurd sizes.
         """
         data, name = _load(source)
         try:
-            return cls._checked(data)
+            return cls._checked(data, _options(threads), _available(providers))
         except ModelError as error:
             raise ModelError(f"{name}: {error}") from error
 
     @classmethod
-    def _checked(cls, data: bytes) -> "Model":
+    def _checked(cls, data: bytes, options: ort.SessionOptions, providers: list[str]) -> "Model":
         file = read_onnx(data)
         check_graph(file)
         if MANIFEST_KEY not in file.metadata:
@@ -75,7 +88,7 @@ class Model:
             )
         manifest = Manifest.from_json(file.metadata[MANIFEST_KEY])
         _check_fit(manifest, file.graph)
-        model = cls(_session(data), manifest, hashlib.sha256(data).hexdigest())
+        model = cls(_session(data, options, providers), manifest, _fingerprint(file, manifest))
         model._probe()
         return model
 
@@ -85,8 +98,17 @@ class Model:
         return self._manifest
 
     @property
+    def session(self) -> ort.InferenceSession:
+        """Return ONNX Runtime's session, for `Stepper`; it may be used from many threads."""
+        return self._session
+
+    @property
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the file in hexadecimal: the same for the same file only."""
+        """Return 64 hexadecimal digits: the same for files that step and decode alike.
+
+        The SHA-256 of the graph and of what the manifest says of input, states, outputs, calls, gaps and decoding; its
+        name, description, licence and figures may differ.
+        """
         return self._fingerprint
 
     def initial_state(self, batch: int = 1) -> State:
@@ -144,7 +166,7 @@ class Model:
     def _run(self, x: NDArray[np.float32], state: State) -> tuple[dict[str, NDArray[np.float32]], State]:
         try:
             found = self._session.run(self._wanted, {self._manifest.input.name: x, **state.arrays})
-        except _ORT_ERRORS as error:
+        except ORT_ERRORS as error:
             raise ModelError(f"the model failed on {_describe(x)}: {error}") from error
         outputs = {output.name: value for output, value in zip(self._manifest.outputs, found, strict=False)}
         for name, value in outputs.items():
@@ -188,17 +210,36 @@ def _load(source: str | Path | bytes | None) -> tuple[bytes, str]:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _session(data: bytes) -> ort.InferenceSession:
+def _options(threads: int) -> ort.SessionOptions:
+    if type(threads) is not int or not 1 <= threads <= _MAX_THREADS:
+        raise InputError(f"expected 1 to {_MAX_THREADS} threads, got {threads!r}")
     options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 4  # what goes wrong comes as an exception; printed too, it would come twice
+    return options
+
+
+def _available(providers: Sequence[str]) -> list[str]:
+    there = ort.get_available_providers()
+    if isinstance(providers, str) or not providers or not set(providers) <= set(there):
+        raise InputError(f"expected a list of execution providers of {', '.join(there)}; got {providers!r}")
+    return list(providers)
+
+
+def _session(data: bytes, options: ort.SessionOptions, providers: list[str]) -> ort.InferenceSession:
     try:
         # Its fallback prints to stdout and tries the same thing again.
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=False)
-    except _ORT_ERRORS as error:
+        return ort.InferenceSession(data, options, providers=providers, enable_fallback=False)
+    except ORT_ERRORS as error:
         raise ModelError(f"ONNX Runtime cannot load the graph: {error}. Export it again") from error
+
+
+def _fingerprint(file: OnnxFile, manifest: Manifest) -> str:
+    facts = {name: getattr(manifest, name) for name in _STEPS}
+    text = json.dumps(facts, default=asdict, sort_keys=True)
+    return hashlib.sha256(file.program + text.encode()).hexdigest()
 
 
 def _check_fit(manifest: Manifest, graph: Graph) -> None:

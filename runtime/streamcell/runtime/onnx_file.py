@@ -7,8 +7,9 @@ operators that streaming networks need and refuses the rest, external data and a
 sandbox: open strangers' files in a process with limited memory and time.
 """
 
+import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from streamcell.runtime.errors import ModelError
@@ -24,15 +25,17 @@ _MAX_NODES = 10_000
 _MAX_DEPTH = 8
 _MAX_RANK = 8
 _MAX_WINDOW = 1 << 12  # a convolution's padding, stride, dilation: padding is memory for nothing
+_MAX_PADDED = 2  # axes of a Pad
 
 # fmt: off
 _OPERATORS = {
     "": frozenset((
-        "Add", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvInteger", "DequantizeLinear", "Div",
-        "DynamicQuantizeLinear", "Erf", "GRU", "Gather", "Gemm", "Identity", "LSTM", "LayerNormalization", "Log",
-        "LogSoftmax", "MatMul", "MatMulInteger", "Max", "Mul", "Pow", "QLinearConv", "QLinearMatMul", "QuantizeLinear",
-        "RNN", "ReduceMean", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze",
-        "Sub", "Tanh", "Transpose", "Unsqueeze",
+        "Abs", "Add", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvInteger",
+        "DequantizeLinear", "Div", "DynamicQuantizeLinear", "Elu", "Erf", "Exp", "Flatten", "GRU", "Gather", "Gemm",
+        "HardSigmoid", "HardSwish", "Identity", "LSTM", "LayerNormalization", "LeakyRelu", "Log", "LogSoftmax",
+        "MatMul", "MatMulInteger", "Max", "Min", "Mul", "Neg", "PRelu", "Pad", "Pow", "QLinearConv", "QLinearMatMul",
+        "QuantizeLinear", "RNN", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Shape",
+        "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
     )),
     "com.microsoft": frozenset(("DynamicQuantizeLSTM", "DynamicQuantizeMatMul")),  # ONNX Runtime's own int8 kernels
 }
@@ -57,7 +60,10 @@ _SIZES = dict(_DTYPES.values())
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Describe a constant tensor: ``stored`` bytes of data lie in the file, or elsewhere if ``external``."""
+    """Describe a constant tensor: ``stored`` bytes of data lie in the file, or elsewhere if ``external``.
+
+    ``numbers`` are its values where it holds few integers, as indices and amounts are.
+    """
 
     name: str
     dtype: str
@@ -65,6 +71,7 @@ class Tensor:
     stored: int
     raw: bool
     external: bool
+    numbers: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +109,13 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class OnnxFile:
-    """Describe a file: its graph, its metadata, the functions it defines, and whether it holds training."""
+    """Describe a file: its graph, its metadata, the functions it defines, and whether it holds training.
+
+    ``program`` is the SHA-256 of what runs, graph and operator sets, without metadata.
+    """
 
     graph: Graph
+    program: bytes
     metadata: dict[str, str]
     functions: tuple[str, ...]
     training: bool
@@ -142,6 +153,10 @@ def check_graph(file: OnnxFile) -> None:
     graphs = list(_walk(file.graph))
     nodes = [node for graph in graphs for node in graph.nodes]
     _check_operators(nodes)
+    constants = {tensor.name: tensor.numbers for tensor in file.graph.initializers}
+    for node in nodes:
+        if node.operator == "Pad":
+            _check_pad(node, constants)
     if len(graphs) > 1 or file.graph.sparse or any(node.sparse for node in nodes):
         raise ModelError("the graph has subgraphs or sparse tensors; expected plain operators and dense tensors")
     tensors = [*file.graph.initializers, *(tensor for node in nodes for tensor in node.tensors)]
@@ -166,6 +181,18 @@ def _check_operators(nodes: list[Node]) -> None:
             raise ModelError(f"a {node.operator} has a padding, stride or size above {_MAX_WINDOW}")
         if node.operator == "Concat" and len(set(node.inputs)) < len(node.inputs):  # 30 in a row: 2 ** 30 times as much
             raise ModelError("a Concat takes the same input twice; expected each once")
+
+
+def _check_pad(node: Node, constants: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse a Pad whose amounts are unknown, large, or on so many axes that they multiply."""
+    pads = constants.get(node.inputs[1], ()) if len(node.inputs) > 1 else node.integers
+    half = len(pads) // 2
+    padded = sum(any(pair) for pair in zip(pads[:half], pads[half:], strict=False))
+    if not half or max(map(abs, pads)) > _MAX_WINDOW or padded > _MAX_PADDED:
+        raise ModelError(
+            f"a Pad must have constant amounts of at most {_MAX_WINDOW}, on at most {_MAX_PADDED} axes; got "
+            f"{list(pads) or 'amounts that are no initializer'}"
+        )
 
 
 def _check_tensor(tensor: Tensor) -> None:
@@ -199,10 +226,16 @@ def _file(model: Message) -> OnnxFile:
         raise ModelError("it has no graph, format version or operator set")
     return OnnxFile(
         graph=_graph(graph, 0),
+        program=_digest(model),
         metadata=_pairs(model),
         functions=tuple(item.text(1) for item in model.messages(25, "a function")),
         training=model.has(20),
     )
+
+
+def _digest(model: Message) -> bytes:
+    parts = [model.blob(7) or b"", *(item.data for item in model.messages(8, "an operator set"))]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
 
 
 def _pairs(model: Message) -> dict[str, str]:
@@ -260,7 +293,17 @@ def _tensor(message: Message) -> Tensor:
         stored=sum(map(message.size, (4, 5, 7, 10, 11))) if raw is None else len(raw),
         raw=raw is not None,
         external=message.has(13) or message.integer(14) != 0,
+        numbers=_numbers(message, raw, shape) if message.integer(2) == 7 else (),
     )
+
+
+def _numbers(message: Message, raw: memoryview | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the values of a small int64 tensor, nothing of a large one."""
+    if not 0 <= (count := math.prod(shape)) <= 2 * _MAX_RANK:
+        return ()
+    if raw is None:
+        return message.integers(7)[:count]
+    return tuple(int.from_bytes(raw[at : at + 8], "little", signed=True) for at in range(0, 8 * count, 8))
 
 
 def _value(message: Message) -> Value:

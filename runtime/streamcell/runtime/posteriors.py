@@ -1,28 +1,56 @@
 """From a source's blocks to the model's answers, frame by frame on one clock."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamcell.runtime.blocks import as_features
+from streamcell.runtime.blocks import as_features, as_samples
 from streamcell.runtime.errors import InputError, ModelError
-from streamcell.runtime.events import Gap, Reset
-from streamcell.runtime.frames import Frames, log_softmax
+from streamcell.runtime.events import GAP_REASONS, Gap, Reset
+from streamcell.runtime.frames import Frames
 from streamcell.runtime.model import Model
+from streamcell.runtime.pending import Pending
 from streamcell.runtime.resample import Quality, Resampler
 from streamcell.runtime.schema import read
 from streamcell.runtime.state import State
+from streamcell.runtime.stepper import Stepper
 from streamcell.runtime.wire import pack, unpack
 
-__all__ = ["Posteriors"]
+__all__ = ["Posteriors", "Span", "Steps"]
 
-_VERSION = 1
+_VERSION = 2
 _MOST_STEPS = 64  # a call, and of silence at a time
-_REASONS = ("overflow", "missing")
 _LARGEST = 1 << 53  # saved counter
+
+
+class Steps(Protocol):
+    """Run one stream's steps and keep its state."""
+
+    @property
+    def state(self) -> State:
+        """Return a copy of the state."""
+
+    def load(self, state: State) -> None:
+        """Go on from ``state``."""
+
+    def reset(self) -> None:
+        """Go back to the beginning."""
+
+    def advance(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run `x [T * samples_per_step]` or `[T, channels]`; return `[T, C]`, valid until the next call."""
+
+
+class Span(NamedTuple):
+    """Say which frames the rows ``begin`` to ``end - 1`` of a model's answer are; fields as in `Frames`."""
+
+    first: int
+    origin: float
+    begin: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +83,7 @@ class Posteriors:
         sample_rate: Of the source in Hz; None for the model's.
         quality: ``"live"``: answers at once; ``"file"``: a flatter rate conversion, and 64 steps at a time, which is
             faster.
+        steps: What runs the model and keeps the state; None for buffers of its own.
 
     Raises:
         InputError: If the rate does not fit; models of features do not convert rates.
@@ -68,13 +97,22 @@ class Posteriors:
         >>> posteriors.flush()  # doctest: +SKIP
     """
 
-    def __init__(self, model: Model, sample_rate: int | None = None, quality: Quality = "live") -> None:
+    _shift: int
+
+    def __init__(
+        self, model: Model, sample_rate: int | None = None, quality: Quality = "live", steps: Steps | None = None
+    ) -> None:
         spec = model.manifest.input
         rate = spec.sample_rate if sample_rate is None else sample_rate
         if spec.kind == "features" and rate != spec.sample_rate:
             raise InputError(f"this model takes features at {spec.sample_rate} Hz, got {rate} Hz; convert them first")
-        self._model = model
+        self._model, self._spec, self._output = model, spec, model.manifest.outputs[0]
+        self._fixed = model.manifest.steps_per_call
+        self._audio, self._samples = spec.kind == "audio", spec.samples_per_step
         self._resampler = Resampler(rate, spec.sample_rate, quality)
+        self._runs = Stepper(model) if steps is None else steps
+        wait = quality == "file" and steps is None  # who runs many streams together needs no long calls
+        self._together = self._fixed or (_MOST_STEPS if wait else 1)
         self._clock = 0  # samples of the source, lost ones too
         self._begin()
 
@@ -88,6 +126,11 @@ class Posteriors:
         """Return how many seconds of the source have gone by, lost ones too."""
         return self._clock / self.sample_rate
 
+    @property
+    def state(self) -> State:
+        """Return a copy of the model's state."""
+        return self._runs.state
+
     def push(self, block: ArrayLike) -> list[Frames]:
         """Take the next samples; return the frames that are ready, at most one `Frames` but around held gaps.
 
@@ -99,11 +142,81 @@ class Posteriors:
             InputError: If the block does not fit, or `flush` was called and `reset` was not. Nothing has changed then.
             ModelError: If the model fails.
         """
-        if self._flushed:
-            raise InputError("the stream was flushed and has ended; call reset() before pushing more")
-        samples = self._convert(block)
-        self._clock += len(np.asarray(block))
-        return self._feed(samples)
+        self.take(block)
+        return self.run()
+
+    def take(self, block: ArrayLike) -> None:
+        """Take the next samples as `push` does, and let them wait: for who runs the steps of many streams together.
+
+        Then `peek` gives what `ready` steps are to be run on, and `accept` is told that they were; or `run` runs them.
+        """
+        self._check_open("pushing more")
+        samples = self._resampler.push(block) if self._audio else as_features(block, self._spec.channels)
+        self._clock += len(block)  # type: ignore[arg-type]  # what was accepted has a length
+        self._pending.append(samples)
+
+    def check(self, block: ArrayLike) -> None:
+        """Raise what `push` would raise for a block that does not fit; take nothing."""
+        self._check_open("pushing more")
+        if self._audio:
+            as_samples(block)
+        else:
+            as_features(block, self._spec.channels)
+
+    def run(self) -> list[Frames]:
+        """Run the steps that are ready; return their frames."""
+        return self._run()
+
+    def answers(self, stop: int | None = None) -> Iterator[tuple[NDArray[np.float32], list[Span]]]:
+        """Run the steps that are ready, of a file in full calls; yield each call's answer, valid until the next.
+
+        Args:
+            stop: Where the stream ends: run all whole steps that wait, and have no frames from this one on.
+
+        Raises:
+            ModelError: If the model fails or gives values that are not finite.
+        """
+        ready = self.ready if stop is None else len(self._pending) // self._samples
+        for steps in (1,) * ready if ready < 2 and self._fixed is None else _calls(ready, self._fixed):
+            values = self._runs.advance(self.peek(steps))
+            if not math.isfinite(np.add.reduce(values, axis=None)) and not np.isfinite(values).all():
+                raise ModelError(f"the model gave {self._output.name!r} that are not finite; its weights are broken")
+            yield values, self.accept(steps, stop)
+
+    @property
+    def waiting(self) -> float:
+        """Return how many seconds wait to be run."""
+        return len(self._pending) / self._spec.sample_rate
+
+    @property
+    def ready(self) -> int:
+        """Return how many steps can be run on what waits."""
+        return len(self._pending) // self._samples // self._together * self._together
+
+    def peek(self, steps: int) -> NDArray[np.float32]:
+        """Return what the next ``steps`` steps are to be run on, until more is taken."""
+        return self._pending.peek(steps * self._samples)
+
+    def accept(self, steps: int, stop: int | None = None) -> list[Span]:
+        """Drop what ``steps`` steps were run on; say which frames came of it: from ``stop`` on none.
+
+        Frames before the beginning, which the model's look-ahead has, are none either.
+        """
+        self._pending.drop(steps * self._samples)
+        first = self._steps - self._spec.look_ahead_steps
+        self._steps += steps
+        end = first + steps if stop is None else min(stop, first + steps)
+        origin = self._epoch / self.sample_rate
+        if first >= 0 and not self._jumps and end > first:
+            return [Span(first + self._shift, origin, 0, end - first)]
+        begin, spans = max(first, 0), []
+        while begin < end:
+            while self._jumps and self._jumps[0][0] <= begin:
+                self._shift = self._jumps.pop(0)[1]
+            until = min(end, self._jumps[0][0]) if self._jumps else end
+            spans.append(Span(begin + self._shift, origin, begin - first, until - first))
+            begin = until
+        return spans
 
     def flush(self) -> list[Frames]:
         """End the stream: return the frames that look-ahead and rate conversion still hold.
@@ -128,7 +241,7 @@ class Posteriors:
 
         Args:
             samples: How many, at the source's rate.
-            reason: ``"overflow"`` or ``"missing"``.
+            reason: ``"overflow"``, ``"missing"`` or ``"invalid"``, as in `Gap`.
 
         Raises:
             InputError: If an argument does not fit, or the stream was flushed.
@@ -149,7 +262,7 @@ class Posteriors:
             self._begin()
         yield gap
         if action == "fill":
-            seconds = _MOST_STEPS * self._model.manifest.input.seconds_per_step
+            seconds = _MOST_STEPS * self._spec.seconds_per_step
             for silence in self._silence(samples, max(1, int(seconds * self.sample_rate))):
                 yield from self.push(silence)
         elif action == "hold":
@@ -159,26 +272,26 @@ class Posteriors:
         """Return everything but the model as bytes, for `from_bytes`."""
         meta: dict[str, Any] = {"version": _VERSION, "fingerprint": self._model.fingerprint}
         meta["counters"] = {field.name: getattr(self, f"_{field.name}") for field in fields(_Counters)}
-        stages = {"state": self._state.to_bytes(), "resampler": self._resampler.to_bytes()}
+        stages = {"state": self.state.to_bytes(), "resampler": self._resampler.to_bytes()}
         arrays = {name: np.frombuffer(stage, np.uint8) for name, stage in stages.items()}
-        return pack("posteriors", meta, {"pending": self._pending, **arrays})
+        return pack("posteriors", meta, {"pending": self._pending.peek(len(self._pending)), **arrays})
 
     @classmethod
-    def from_bytes(cls, model: Model, data: bytes) -> "Posteriors":
+    def from_bytes(cls, model: Model, data: bytes, steps: Steps | None = None) -> "Posteriors":
         """Go on where `to_bytes` was called: exactly, or within 1e-6 where rates are converted.
 
         Raises:
-            InputError: If the bytes are damaged, of another kind or version, or of another model file.
+            InputError: If the bytes are damaged, of another kind or version, or of another model.
         """
         meta, arrays = unpack(data, "posteriors")
         if meta.get("version") != _VERSION or meta.get("fingerprint") != model.fingerprint:
             raise InputError(
-                f"expected a stream of version {_VERSION} saved with model file {model.fingerprint:.8}, got version "
-                f"{meta.get('version')!r} of file {meta.get('fingerprint')!s:.8}; open the model that it was saved with"
+                f"expected a stream of version {_VERSION} saved with model {model.fingerprint:.8}, got version "
+                f"{meta.get('version')!r} with {meta.get('fingerprint')!s:.8}; open the model that it was saved with"
             )
         try:
             resampler = Resampler.from_bytes(arrays["resampler"].tobytes())
-            posteriors = cls(model, resampler.source_rate, resampler.quality)
+            posteriors = cls(model, resampler.source_rate, resampler.quality, steps)
             state = State.from_bytes(arrays["state"].tobytes(), model.manifest)
             posteriors._restore(resampler, state, arrays["pending"], read(_Counters, meta["counters"], "counters"))
         except (KeyError, TypeError, ValueError, ModelError) as error:
@@ -186,10 +299,9 @@ class Posteriors:
         return posteriors
 
     def _begin(self) -> None:
-        spec = self._model.manifest.input
         self._resampler.reset()
-        self._state = self._model.initial_state()
-        self._pending = np.zeros((0,) if spec.kind == "audio" else (0, spec.channels), np.float32)
+        self._runs.reset()
+        self._pending = Pending(() if self._audio else (self._spec.channels,))
         self._epoch = self._clock  # when this began
         self._held = 0  # samples since then that were skipped with the state kept
         self._steps = 0  # the model has done since then
@@ -199,75 +311,50 @@ class Posteriors:
 
     def _restore(self, resampler: Resampler, state: State, pending: NDArray[np.float32], counters: _Counters) -> None:
         """Take over what was saved, if it fits."""
-        manifest = self._model.manifest
-        most = manifest.input.samples_per_step * self._together()
-        alike = pending.dtype == np.float32 and pending.shape[1:] == self._pending.shape[1:] and len(pending) < most
-        if not alike or not np.isfinite(pending).all() or state.batch != 1:
+        step, heard = self._samples, counters.clock - counters.epoch - counters.held
+        taken, given = (resampler.taken, resampler.given) if resampler.converts else (heard, heard)
+        most = step * (self._fixed or _MOST_STEPS)
+        fits = self._pending.row == pending.shape[1:] and len(pending) < most
+        if pending.dtype != np.float32 or not fits or not np.isfinite(pending).all() or state.batch != 1:
             raise ValueError(f"{pending.dtype} {list(pending.shape)} cannot wait for a call with {state.batch} streams")
-        self._resampler, self._state, self._pending = resampler, state, pending
+        if not counters.flushed and (taken != heard or given != counters.steps * step + len(pending)):
+            raise ValueError(
+                f"{heard} samples heard, {taken} taken, {given} given and {counters} contradict each other"
+            )
+        self._resampler = resampler
+        self._pending.append(pending)
         for field in fields(counters):
             setattr(self, f"_{field.name}", getattr(counters, field.name))
         self._jumps = list(map(list, counters.jumps))
+        self._runs.load(state)
 
-    def _convert(self, block: ArrayLike) -> NDArray[np.float32]:
-        spec = self._model.manifest.input
-        return self._resampler.push(block) if spec.kind == "audio" else as_features(block, spec.channels)
-
-    def _feed(self, samples: NDArray[np.float32], stop: int | None = None) -> list[Frames]:
-        """Run all whole steps, of a file in full calls; with ``stop``, the last ones, up to that step's frame."""
-        spec, name = self._model.manifest.input, self._model.manifest.outputs[0].name
-        data = np.concatenate([self._pending, samples]) if len(self._pending) else samples
-        logits, begin = [], 0
-        together = self._together() if stop is None else 1
-        ready = len(data) // spec.samples_per_step // together * together
-        for steps in _calls(ready, self._model.manifest.steps_per_call):
-            end = begin + steps * spec.samples_per_step
-            outputs, self._state = self._model.step(data[None, begin:end], self._state)
-            logits.append(outputs[name][0])
-            begin = end
-        self._pending = data[begin:].copy()
-        return self._place(np.concatenate(logits), stop) if logits else []
-
-    def _together(self) -> int:
-        """Return how many steps samples wait for: the model's fixed number, a full call of a file, or one."""
-        return self._model.manifest.steps_per_call or (_MOST_STEPS if self._resampler.quality == "file" else 1)
-
-    def _place(self, logits: NDArray[np.float32], stop: int | None) -> list[Frames]:
-        """Put the next frames of the model on the timeline; drop those before its beginning or from ``stop`` on."""
-        first = self._steps - self._model.manifest.input.look_ahead_steps
-        self._steps += len(logits)
-        end = first + len(logits) if stop is None else min(stop, first + len(logits))
-        begin = max(first, 0)
-        found = []
-        while begin < end:
-            while self._jumps and self._jumps[0][0] <= begin:
-                self._shift = self._jumps.pop(0)[1]
-            until = min(end, self._jumps[0][0]) if self._jumps else end
-            log_probs = log_softmax(logits[begin - first : until - first])
-            found.append(Frames(log_probs, begin + self._shift, self._epoch / self.sample_rate))
-            begin = until
-        return found
+    def _run(self, stop: int | None = None) -> list[Frames]:
+        """Run all whole steps that wait; make `Frames` of them."""
+        parts = [(values[span.begin : span.end].copy(), span) for values, spans in self.answers(stop) for span in spans]
+        return _joined(parts, self._output.kind)
 
     def _end(self) -> Iterator[Frames]:
         """Let out what is still held, by silence after the end."""
         if self._flushed:
             return
-        spec, fixed = self._model.manifest.input, self._model.manifest.steps_per_call or 1
+        fixed = self._fixed or 1
         heard, step = self._in_steps(self._clock - self._epoch - self._held)
         whole, part = divmod(heard, step)
         if not whole:
             return
         frames = whole + (part > 0)
-        calls = -(-(frames + spec.look_ahead_steps) // fixed)
-        last = self._resampler.flush()
-        missing = (calls * fixed - self._steps) * spec.samples_per_step - len(self._pending) - len(last)
-        yield from self._feed(last, frames)
-        for silence in self._silence(missing, _MOST_STEPS * spec.samples_per_step):
-            yield from self._feed(silence, frames)
+        calls = -(-(frames + self._spec.look_ahead_steps) // fixed)
+        if self._audio:
+            self._pending.append(self._resampler.flush())
+        missing = (calls * fixed - self._steps) * self._samples - len(self._pending)
+        yield from self._run(frames)
+        for silence in self._silence(missing, _MOST_STEPS * self._samples):
+            self._pending.append(silence)
+            yield from self._run(frames)
 
     def _silence(self, samples: int, most: int) -> Iterator[NDArray[np.float32]]:
         """Make zeros in pieces of at most ``most``."""
-        zeros = np.zeros((max(0, min(samples, most)), *self._pending.shape[1:]), np.float32)
+        zeros = np.zeros((max(0, min(samples, most)), *self._pending.row), np.float32)
         for begin in range(0, samples, most):
             yield zeros[: samples - begin]
 
@@ -285,16 +372,18 @@ class Posteriors:
 
     def _in_steps(self, samples: int) -> tuple[int, int]:
         """Return a count of the source's samples as a fraction of steps, two whole numbers."""
-        spec = self._model.manifest.input
-        return samples * spec.sample_rate, self.sample_rate * spec.samples_per_step
+        return samples * self._spec.sample_rate, self.sample_rate * self._samples
+
+    def _check_open(self, purpose: str) -> None:
+        if self._flushed:
+            raise InputError(f"the stream was flushed and has ended; call reset() before {purpose}")
 
     def _check_gap(self, samples: int, reason: str) -> None:
         if isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 0:
             raise InputError(f"a gap must be a whole number of the source's samples, 0 or more; got {samples!r}")
-        if reason not in _REASONS:
-            raise InputError(f"the reason of a gap must be one of {', '.join(_REASONS)}; got {reason!r}")
-        if self._flushed:
-            raise InputError("the stream was flushed and has ended; call reset() before reporting a gap")
+        if reason not in GAP_REASONS:
+            raise InputError(f"the reason of a gap must be one of {', '.join(GAP_REASONS)}; got {reason!r}")
+        self._check_open("reporting a gap")
 
 
 def _calls(steps: int, fixed: int | None) -> Iterator[int]:
@@ -304,3 +393,19 @@ def _calls(steps: int, fixed: int | None) -> Iterator[int]:
         yield most
     if fixed is None:
         yield from (size for size in (32, 16, 8, 4, 2, 1) if steps % most & size)
+
+
+def _joined(parts: list[tuple[NDArray[np.float32], Span]], kind: Any) -> list[Frames]:
+    """Make `Frames` of spans; those that follow each other are one."""
+    runs: list[list[tuple[NDArray[np.float32], Span]]] = []
+    for values, span in parts:
+        if runs and runs[-1][-1][1].first + len(runs[-1][-1][0]) == span.first:
+            runs[-1].append((values, span))
+        else:
+            runs.append([(values, span)])
+    return [
+        Frames(
+            run[0][0] if len(run) == 1 else np.concatenate([v for v, _ in run]), run[0][1].first, run[0][1].origin, kind
+        )
+        for run in runs
+    ]

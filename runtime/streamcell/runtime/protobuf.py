@@ -43,10 +43,10 @@ class Message:
         (150, 'hi', '', ('hi',))
     """
 
-    __slots__ = ("_budget", "_fields", "name")
+    __slots__ = ("_budget", "_fields", "data", "name")
 
     def __init__(self, data: memoryview, name: str, budget: Budget) -> None:
-        self.name = name
+        self.name, self.data = name, data
         self._budget = budget
         self._fields: dict[int, list[tuple[int, int | memoryview]]] = {}
         offset = 0

@@ -80,6 +80,21 @@ class Resampler:
         return self._source
 
     @property
+    def converts(self) -> bool:
+        """Tell whether the rates differ; if not, nothing is counted."""
+        return self._stream is not None
+
+    @property
+    def taken(self) -> int:
+        """Return how many samples came in since the beginning."""
+        return self._taken
+
+    @property
+    def given(self) -> int:
+        """Return how many samples went out since the beginning."""
+        return self._given
+
+    @property
     def quality(self) -> Quality:
         """Return the quality that was asked for."""
         return self._quality
@@ -208,6 +223,8 @@ class Resampler:
         self._recent, self._held = [recent], len(recent)
         again = self._stream.resample_chunk(recent)
         skip = given - periods * self._period * self._target // self._source
+        if not 0 <= skip <= len(again) + self._memory:
+            raise ValueError(f"{taken} samples in cannot have become {given}")
         self._early, self._skip = again[skip:].copy(), max(0, skip - len(again))
 
 

@@ -1,43 +1,54 @@
 """From a source's blocks to events: the whole chain, with one state and one clock."""
 
 from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from streamcell.runtime.decode.ctc import GreedyCTC
-from streamcell.runtime.errors import InputError, ModelError
-from streamcell.runtime.events import Event, Gap, Reset, Segment, as_dict, from_dict
+from streamcell.runtime.blocks import finite_runs
+from streamcell.runtime.decode import Decoder, make_decoder
+from streamcell.runtime.errors import InputError
+from streamcell.runtime.events import Event, Gap, Reset, Segment, as_dict, from_dict, is_final
 from streamcell.runtime.frames import Frames
 from streamcell.runtime.model import Model
-from streamcell.runtime.posteriors import Posteriors
+from streamcell.runtime.posteriors import Posteriors, Span, Steps
 from streamcell.runtime.resample import Quality
+from streamcell.runtime.state import State
 from streamcell.runtime.wire import pack, unpack
 
-__all__ = ["Stream"]
+__all__ = ["Invalid", "Stream"]
 
-_VERSION = 1
+Invalid: TypeAlias = Literal["error", "gap"]
+"""What NaN or infinite samples are: an `InputError`, and nothing has changed, or a `Gap` where they lie."""
+
+_VERSION = 2
 _MOST_WAITING = 64
-_DECODERS: tuple[dict[str, str], ...] = ({}, {"name": "ctc-greedy"})
+_LARGEST = 1 << 53  # saved counter
 
 
 class Stream:
     """Hear samples, tell events: rate conversion, model, decoder.
 
-    All final segments, gaps and resets come in the order of their beginning, the same for any cutting into blocks; a
-    gap comes before a segment that begins with it. So a gap waits until no segment can begin before it, unless more
-    than 64 wait: then the oldest come early. The partial segment that is still going on comes last. Times are seconds
-    since the stream began, lost samples counted; they lie between 0 and `time`.
+    All final segments, gaps and resets come in the order of their beginning (segments of labels that can hold at the
+    same time: of their end), the same for any cutting into blocks; a gap comes before a segment that begins with it. So
+    a gap waits until no segment can begin before it, unless more than 64 wait: then the oldest come early. Partial
+    segments, which still go on, come last. Times are seconds since the stream began, lost samples counted; they lie
+    between 0 and `time`.
+
+    A stream is used by one thread at a time; the model may be shared.
 
     Args:
-        model: The model; it may be shared by many streams.
+        model: The model.
         sample_rate: Of the source in Hz; None for the model's.
         quality: ``"live"``: answers at once, rate conversion with 20 ms of delay; ``"file"``: 64 steps at a time, rate
             conversion with 40 ms of delay and a flatter band.
+        invalid: What samples are that are not finite: ``"error"`` or ``"gap"``.
+        steps: What runs the model and keeps the state; None for buffers of its own.
 
     Raises:
-        InputError: If the rate does not fit.
-        ModelError: If the model's task is not ``"ctc"``, or its manifest asks for a decoder that there is not.
+        InputError: If the rate or a choice does not fit.
+        ModelError: If the manifest asks for a decoder that there is not.
         MissingExtraError: If rates differ and soxr is not installed.
 
     Examples:
@@ -45,19 +56,26 @@ class Stream:
         >>> for block in microphone:  # doctest: +SKIP
         ...     for event in stream.push(block):
         ...         print(event)
+        >>> saved = stream.snapshot()  # doctest: +SKIP
+        >>> stream = Stream.restore(Model.open(), saved)  # in another process, on another day  # doctest: +SKIP
         >>> stream.flush()  # doctest: +SKIP
     """
 
-    def __init__(self, model: Model, sample_rate: int | None = None, quality: Quality = "live") -> None:
-        output, task = model.manifest.outputs[0], model.manifest.task
-        if task != "ctc" or output.blank is None:
-            raise ModelError(f"Stream decodes models of task 'ctc', got one of {task!r}; use Posteriors for its frames")
-        if model.manifest.decoder not in _DECODERS:
-            raise ModelError(f"manifest.decoder must be one of {_DECODERS}, got {model.manifest.decoder!r:.80}")
-        self._posteriors = Posteriors(model, sample_rate, quality)
-        silence = None if output.silence is None else output.labels.index(output.silence)
-        self._decoder = GreedyCTC(output.labels, output.blank, output.seconds_per_step, silence)
+    def __init__(
+        self,
+        model: Model,
+        sample_rate: int | None = None,
+        quality: Quality = "live",
+        invalid: Invalid = "error",
+        steps: Steps | None = None,
+    ) -> None:
+        if invalid not in ("error", "gap"):
+            raise InputError(f"invalid must be 'error' or 'gap', got {invalid!r}")
+        self._decoder = make_decoder(model.manifest)
+        self._posteriors = Posteriors(model, sample_rate, quality, steps)
+        self._invalid: Invalid = invalid
         self._waiting: list[Gap] = []
+        self._bad = 0  # samples that were not finite, not yet told as a gap: more may follow
 
     @property
     def sample_rate(self) -> int:
@@ -69,6 +87,11 @@ class Stream:
         """Return how many seconds of the source have gone by, lost ones too."""
         return self._posteriors.time
 
+    @property
+    def state(self) -> State:
+        """Return a copy of the model's state."""
+        return self._posteriors.state
+
     def push(self, block: ArrayLike) -> list[Event]:
         """Take the next samples; return what can be said now.
 
@@ -79,12 +102,30 @@ class Stream:
             InputError: If the block does not fit (nothing has changed then), or `flush` was called and `reset` was not.
             ModelError: If the model fails.
         """
-        return self._hear(self._posteriors.push(block))
+        if not self._bad:
+            try:
+                self._posteriors.take(block)
+            except InputError:
+                if self._invalid == "error":
+                    raise
+            else:
+                return self.run()
+        events: list[Event] = []
+        parts = list(finite_runs(block))
+        for part in parts:  # all or nothing
+            if not isinstance(part, int):
+                self._posteriors.check(part)
+        for part in parts:
+            if isinstance(part, int):
+                self._bad += part
+            else:
+                events += [*self._lost(), *self._hear(self._posteriors.push(part))]
+        return [*filter(is_final, events), *self._decoder.partial()]
 
     def flush(self) -> list[Event]:
         """End the stream; return what was not final yet. Sound shorter than one step of the model has no segment."""
-        events = self._hear(self._posteriors.flush())
-        return [*filter(_is_final, events), *self._settle(self.time)]
+        events = [*self._lost(), *self._hear(self._posteriors.flush())]
+        return [*filter(is_final, events), *self._settle(self.time)]
 
     def reset(self, reason: str = "asked") -> list[Event]:
         """Flush, then begin anew as a fresh stream would, but with clock and segment numbers going on.
@@ -92,67 +133,143 @@ class Stream:
         Args:
             reason: For the `Reset`, which comes last.
         """
-        return self._hear(self._posteriors.reset(reason))
+        return [*filter(is_final, self._lost()), *self._hear(self._posteriors.reset(reason))]
 
     def gap(self, samples: int, reason: str = "missing") -> list[Event]:
         """Say that samples were lost here, before the next block; the manifest's gap policy says what follows.
 
         Args:
             samples: How many, at the source's rate.
-            reason: ``"overflow"`` (they came faster than they were taken) or ``"missing"`` (they never came).
+            reason: ``"overflow"`` (they came faster than they were taken), ``"missing"`` (they never came) or
+                ``"invalid"`` (they were no numbers).
 
         Raises:
             InputError: If an argument does not fit, or the stream was flushed.
         """
-        return self._hear(self._posteriors.iter_gap(samples, reason))
+        return [*filter(is_final, self._lost()), *self._hear(self._posteriors.iter_gap(samples, reason))]
 
-    def to_bytes(self) -> bytes:
-        """Return everything but the model as bytes, for `from_bytes`."""
+    def snapshot(self) -> bytes:
+        """Return everything but the model as bytes: samples that wait, rate conversion, state, decoder, clock."""
         stages = {"posteriors": self._posteriors.to_bytes(), "decoder": self._decoder.to_bytes()}
         arrays = {name: np.frombuffer(data, np.uint8) for name, data in stages.items()}
-        return pack("stream", {"version": _VERSION, "waiting": [as_dict(gap) for gap in self._waiting]}, arrays)
+        meta = {
+            "version": _VERSION,
+            "invalid": self._invalid,
+            "bad": self._bad,
+            "waiting": [as_dict(gap) for gap in self._waiting],
+        }
+        return pack("stream", meta, arrays)
 
     @classmethod
-    def from_bytes(cls, model: Model, data: bytes) -> "Stream":
-        """Go on where `to_bytes` was called: exactly, or within 1e-6 where rates are converted.
+    def restore(cls, model: Model, data: bytes, steps: Steps | None = None) -> "Stream":
+        """Go on where `snapshot` was called, in any process: exactly, or within 1e-6 where rates are converted.
+
+        The bytes hold no code and are checked against checksum, model and ranges, so strangers' may be tried.
+
+        Args:
+            model: The same, or one with the same `Model.fingerprint`.
+            data: What `snapshot` returned.
+            steps: As in the constructor.
 
         Raises:
-            InputError: If the bytes are damaged, of another kind or version, or of another model file.
+            InputError: If the bytes are damaged, of another kind or version, or of another model.
         """
         meta, arrays = unpack(data, "stream")
         if meta.get("version") != _VERSION:
             raise InputError(f"expected a saved stream of version {_VERSION}, got {meta.get('version')!r}")
-        stream = cls(model)
         try:
-            stream._posteriors = Posteriors.from_bytes(model, arrays["posteriors"].tobytes())
-            decoder = GreedyCTC.from_bytes(arrays["decoder"].tobytes())
+            posteriors = Posteriors.from_bytes(model, arrays["posteriors"].tobytes(), steps)
+            stream = cls.__new__(cls)
+            stream._posteriors, stream._decoder = posteriors, make_decoder(model.manifest)
+            stream._decoder.restore(arrays["decoder"].tobytes())
+            stream._invalid, stream._bad = meta["invalid"], meta["bad"]
             gaps = [from_dict(gap) for gap in meta["waiting"]]
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"a saved stream is damaged: {error!r}") from error
-        if decoder.settings != stream._decoder.settings:
-            raise InputError("a saved stream is damaged: its decoder is another than the model's")
-        stream._decoder = decoder
+        bad = type(stream._bad) is not int or not 0 <= stream._bad < _LARGEST
+        if stream._invalid not in ("error", "gap") or bad or len(gaps) > _MOST_WAITING:
+            raise InputError(f"a saved stream is damaged: {meta!r:.200}")
         stream._waiting = [gap for gap in gaps if isinstance(gap, Gap)]
         return stream
+
+    @property
+    def posteriors(self) -> Posteriors:
+        """Return the stage before the decoder, for who steps many streams together."""
+        return self._posteriors
+
+    @property
+    def decoder(self) -> Decoder:
+        """Return the last stage, for who steps many streams together."""
+        return self._decoder
+
+    @property
+    def invalid(self) -> Invalid:
+        """Return what samples are that are not finite."""
+        return self._invalid
+
+    @property
+    def in_gap(self) -> bool:
+        """Tell whether the last samples were not finite: the gap is told when it ends."""
+        return self._bad > 0
+
+    def run(self) -> list[Event]:
+        """Run the steps that are ready of what `Posteriors.take` let wait; return what `push` would."""
+        events: list[Event] = []
+        spoke = False
+        for values, spans in self._posteriors.answers():
+            events += self._decode(spans, self._decoder.read(values))
+            spoke = True
+        events = self._due(events)
+        return [*events, *self._decoder.partial()] if spoke else events
+
+    def accept(self, spans: Iterable[Span], items: list[Any]) -> list[Event]:
+        """Hear what the model said of steps that were run elsewhere; return final events.
+
+        Args:
+            spans: As `Posteriors.accept` gives them.
+            items: As the decoder reads them, one a step.
+        """
+        return self._due(self._decode(spans, items))
+
+    def partial(self) -> list[Segment]:
+        """Return the segments that go on, as far as they are known."""
+        return self._decoder.partial()
+
+    def _lost(self) -> list[Event]:
+        """Tell the samples that were not finite as one gap, now that it has an end."""
+        samples, self._bad = self._bad, 0
+        return self._hear(self._posteriors.iter_gap(samples, "invalid")) if samples else []
+
+    def _decode(self, spans: Iterable[Span], items: list[Any]) -> list[Event]:
+        events: list[Event] = []
+        for first, origin, begin, end in spans:
+            events += self._decoder.take(first, origin, items[begin:end])
+        return events
 
     def _hear(self, items: Iterable[Frames | Gap | Reset]) -> list[Event]:
         """Decode frames as they come; put gaps and resets between the segments."""
         events: list[Event] = []
-        partial: list[Segment] = []
+        speaks = False
         for item in items:
             if isinstance(item, Frames):
-                segments = self._decoder.push(item)
-                partial = [segment for segment in segments if not segment.final]
-                events += filter(_is_final, segments)
+                events += self._decoder.take(item.first, item.origin, self._decoder.read(item.values))
+                speaks = True
             elif isinstance(item, Gap) and item.action != "reset":
                 self._waiting.append(item)
             else:
                 events += [*self._settle(_begin(item)), item]
-                partial = []
+                speaks = False
+        events = self._due(events)
+        return [*events, *self._decoder.partial()] if speaks else events
+
+    def _due(self, events: list[Event]) -> list[Event]:
+        """Add the gaps whose time has come, in order."""
+        if not self._waiting:
+            return events
         due = [gap for gap in self._waiting if gap.start <= self._decoder.settled]
         due = due or self._waiting[:-_MOST_WAITING]  # memory stays flat where one segment lasts for hours
         self._waiting = self._waiting[len(due) :]
-        return [*sorted([*events, *due], key=_rank), *partial]
+        return sorted([*events, *due], key=_rank)
 
     def _settle(self, time: float) -> list[Event]:
         """End what goes on at ``time``, where sound or state ends."""
@@ -167,7 +284,3 @@ def _begin(event: Event) -> float:
 
 def _rank(event: Event) -> tuple[float, bool]:
     return _begin(event), isinstance(event, Segment)
-
-
-def _is_final(event: Event) -> bool:
-    return not isinstance(event, Segment) or event.final

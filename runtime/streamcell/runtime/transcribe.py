@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcell.runtime.errors import InputError, SourceError
-from streamcell.runtime.events import Event, Segment
+from streamcell.runtime.events import Event, is_final
 from streamcell.runtime.formats import Transcript
 from streamcell.runtime.model import Model
 from streamcell.runtime.sources import AudioFile, Microphone
-from streamcell.runtime.stream import Stream
+from streamcell.runtime.stream import Invalid, Stream
 
-__all__ = ["Heard", "is_final", "listen", "transcribe_file"]
+__all__ = ["Heard", "listen", "transcribe_file"]
 
 _FLOOR = 1e-5  # of the level, -100 dBFS
 
 
-def transcribe_file(model: Model, path: str | Path) -> Transcript:
+def transcribe_file(model: Model, path: str | Path, invalid: Invalid = "error") -> Transcript:
     """Stream one audio file through a model, in bounded memory.
 
     A recording shorter than one step of the model has no events.
@@ -28,6 +28,7 @@ def transcribe_file(model: Model, path: str | Path) -> Transcript:
     Args:
         model: One that takes audio.
         path: A file that `AudioFile` reads.
+        invalid: What samples are that are not finite: ``"error"`` or ``"gap"``.
 
     Raises:
         SourceError: If the file gives no usable samples.
@@ -40,29 +41,19 @@ def transcribe_file(model: Model, path: str | Path) -> Transcript:
     """
     if model.manifest.input.kind != "audio":
         raise InputError(f"{model.manifest.name} takes {model.manifest.input.kind}, not audio; choose another model")
-    with AudioFile(path) as audio:
+    with AudioFile(path, finite=invalid == "error") as audio:
         try:
-            events = tuple(filter(is_final, _events(model, audio)))
+            events = tuple(filter(is_final, _events(model, audio, invalid)))
         except InputError as error:
             raise SourceError(f"{path}: {error}") from error
         return Transcript(str(path), audio.seconds, events, audio.cut)
 
 
-def _events(model: Model, audio: AudioFile) -> Iterator[Event]:
-    stream = Stream(model, audio.sample_rate, quality="file")
+def _events(model: Model, audio: AudioFile, invalid: Invalid) -> Iterator[Event]:
+    stream = Stream(model, audio.sample_rate, "file", invalid)
     for block in audio:
         yield from stream.push(block)
     yield from stream.flush()
-
-
-def is_final(event: Event) -> bool:
-    """Tell whether an event can no longer change.
-
-    Examples:
-        >>> is_final(Segment("AA", 0.0, 0.1, 0.5, final=False))
-        False
-    """
-    return not isinstance(event, Segment) or event.final
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +112,6 @@ def _lost(stream: Stream, microphone: Microphone) -> list[Event]:
 
 
 def _level(block: NDArray[np.float32]) -> float:
-    return 20 * math.log10(max(float(np.sqrt(np.mean(np.square(block)))), _FLOOR))
+    sound = block[np.isfinite(block)]
+    power = float(np.square(sound).sum()) / max(1, sound.size)
+    return 20 * math.log10(max(math.sqrt(power), _FLOOR))

@@ -23,10 +23,10 @@ Block: TypeAlias = int | Literal["all"]
 Reference: TypeAlias = Callable[
     [NDArray[np.float32], Mapping[str, NDArray[Any]]], tuple[ArrayLike, Mapping[str, ArrayLike]]
 ]
-"""``step(x, state) -> (log_probs, state)``, another implementation of the model.
+"""``step(x, state) -> (answers, state)``, another implementation of the model.
 
-`x` is as `Model.step` takes it, states go by the names of the model's inputs, `log_probs [B, T, C]` are of the first
-output.
+`x` is as `Model.step` takes it, states go by the names of the model's inputs, the answers `[B, T, C]` are the first
+output's log-probabilities (of logits) or probabilities.
 """
 
 _Answer: TypeAlias = tuple[dict[str, NDArray[np.float32]], Mapping[str, NDArray[Any]]]
@@ -41,7 +41,7 @@ class Case:
         batch: Streams at once.
         start: ``"initial"`` or ``"random"`` state.
         cut: How the input was run.
-        outputs: Largest difference of a log-probability.
+        outputs: Largest difference of an output (a log-probability, of logits).
         states: Largest difference of a number of the final state.
         worst: Where the larger of the two arose: tensor, and step for an output.
     """
@@ -62,17 +62,17 @@ class VerifyReport:
         table: One line a case.
 
     Examples:
-        >>> print(VerifyReport((Case(1, "initial", "blocks of 7", 2.4e-7, 0.0, "log-probabilities 'logits', step 3"),)))
-        batch  state    run as           log-probabilities  states
-            1  initial  blocks of 7                2.4e-07       0
-        largest difference 2.4e-07: batch 1, initial state, blocks of 7, log-probabilities 'logits', step 3
+        >>> print(VerifyReport((Case(1, "initial", "blocks of 7", 2.4e-7, 0.0, "output 'logits', step 3"),)))
+        batch  state    run as           outputs  states
+            1  initial  blocks of 7      2.4e-07       0
+        largest difference 2.4e-07: batch 1, initial state, blocks of 7, output 'logits', step 3
     """
 
     table: tuple[Case, ...]
 
     @property
     def outputs(self) -> float:
-        """Return the largest difference of a log-probability."""
+        """Return the largest difference of an output."""
         return max(case.outputs for case in self.table)
 
     @property
@@ -96,8 +96,8 @@ class VerifyReport:
         return max(self.outputs, self.states) <= bound
 
     def __str__(self) -> str:
-        lines = ["batch  state    run as           log-probabilities  states"]
-        lines += [f"{c.batch:5}  {c.start:7}  {c.cut:15}  {c.outputs:17.2g}  {c.states:6.2g}" for c in self.table]
+        lines = ["batch  state    run as           outputs  states"]
+        lines += [f"{c.batch:5}  {c.start:7}  {c.cut:15}  {c.outputs:7.2g}  {c.states:6.2g}" for c in self.table]
         largest = max(self.outputs, self.states)
         return "\n".join([*lines, f"largest difference {largest:.2g}: {self.worst}"])
 
@@ -202,7 +202,9 @@ def _run(model: Model, x: NDArray[np.float32], state: State, block: Block) -> _A
         outputs, state = model.step(x[:, begin : begin + size], state)
         parts.append(outputs)
         begin += size
-    return {name: log_softmax(np.concatenate([part[name] for part in parts], axis=1)) for name in parts[0]}, state
+    joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+    logits = {output.name for output in manifest.outputs if output.kind == "logits"}
+    return {name: log_softmax(value) if name in logits else value for name, value in joined.items()}, state
 
 
 def _alone(model: Model, x: NDArray[np.float32], state: State) -> _Answer:
@@ -218,9 +220,9 @@ def _alone(model: Model, x: NDArray[np.float32], state: State) -> _Answer:
 
 def _ask(reference: Reference, x: NDArray[np.float32], state: State, like: _Answer) -> _Answer:
     """Run the reference, and check that it gives the tensors that the model gives."""
-    log_probs, after = reference(x, dict(state))
+    answers, after = reference(x, dict(state))
     name = next(iter(like[0]))
-    answer = {name: np.asarray(log_probs)}, {key: np.asarray(value) for key, value in after.items()}
+    answer = {name: np.asarray(answers)}, {key: np.asarray(value) for key, value in after.items()}
     given, wanted = ({**part[0], **part[1]} for part in (answer, ({name: like[0][name]}, like[1])))
     shapes = {key: value.shape for key, value in given.items()}, {key: value.shape for key, value in wanted.items()}
     if shapes[0] != shapes[1]:
@@ -234,7 +236,7 @@ def _compare(expected: _Answer, got: _Answer) -> tuple[float, float, str]:
     for name, value in expected[0].items():
         by_step = _difference(value, got[0][name]).max(axis=(0, 2))
         step = int(by_step.argmax())
-        outputs.append((float(by_step[step]), f"log-probabilities {name!r}, step {step}"))
+        outputs.append((float(by_step[step]), f"output {name!r}, step {step}"))
     for name, value in expected[1].items():
         states.append((float(_difference(value, got[1][name]).max()), f"final state {name!r}"))
     largest, place = max(outputs + states)

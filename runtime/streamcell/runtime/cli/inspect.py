@@ -1,6 +1,7 @@
 """``streamcell inspect``: what a model file says about itself."""
 
 import argparse
+import hashlib
 import json
 import textwrap
 from collections.abc import Iterator
@@ -61,7 +62,9 @@ def _facts(model: "Model", name: str | None) -> Iterator[tuple[str, str]]:
         yield "training", f"{key}: {_plain(value)}"
     yield "licence", manifest.licence or "not said"
     yield "made by", manifest.created_by or "not said"
-    yield "file", f"{_size(name) / 1e6:.2f} MB, sha256 {model.fingerprint}"
+    yield "steps", f"fingerprint {model.fingerprint} (a saved stream goes on with any file that has the same)"
+    data = _bytes(name)
+    yield "file", f"{len(data) / 1e6:.2f} MB, sha256 {hashlib.sha256(data).hexdigest()}"
 
 
 _GAPS = {"fill": "heard as silence", "hold": "skipped, the state is kept"}
@@ -119,8 +122,8 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _size(name: str | None) -> int:
+def _bytes(name: str | None) -> bytes:
     from streamcell.runtime.models import DEFAULT_MODEL, find_bundled
 
     name = DEFAULT_MODEL if name is None else name
-    return len((find_bundled(name) or Path(name)).read_bytes())
+    return (find_bundled(name) or Path(name)).read_bytes()

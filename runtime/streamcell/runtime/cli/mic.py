@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_model(parser)
     parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds (default: at Ctrl-C)")
     parser.add_argument("--format", choices=("live", "jsonl"), default="live", help="default: live")
+    options.add_gap(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from streamcell.runtime.transcribe import listen
 
     microphone = Microphone(args.device)
-    stream = Stream(options.open_model(args), microphone.sample_rate)
+    stream = Stream(options.open_model(args), microphone.sample_rate, invalid=options.invalid(args))
     limit = args.seconds or float("inf")
     summary = _Summary()
     try:
@@ -110,8 +111,8 @@ def _printer(args: argparse.Namespace) -> "Iterator[Callable[[Heard], None]]":
 
 
 def _lines(line: "Callable[[Event], str]", rename: Callable[[str], str]) -> "Callable[[Heard], None]":
+    from streamcell.runtime.events import is_final
     from streamcell.runtime.formats import relabel
-    from streamcell.runtime.transcribe import is_final
 
     def show(heard: "Heard") -> None:
         for event in filter(is_final, heard.events):

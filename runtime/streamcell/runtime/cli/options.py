@@ -1,10 +1,11 @@
-"""What several commands share: the model that they are asked for."""
+"""What several commands share: the model that they are asked for, and what becomes of bad samples."""
 
 import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from streamcell.runtime.model import Model
+    from streamcell.runtime.stream import Invalid
 
 
 MODEL_HELP = "a bundled model's name or an .onnx file (default: phonemes-en)"
@@ -31,3 +32,13 @@ def open_model(args: argparse.Namespace) -> "Model":
         output = model.manifest.outputs[0]
         check_arpabet(label for index, label in enumerate(output.labels) if index != output.blank)
     return model
+
+
+def add_gap(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--gap``."""
+    parser.add_argument("--gap", action="store_true", help="take NaN and infinite samples as a gap, not as an error")
+
+
+def invalid(args: argparse.Namespace) -> "Invalid":
+    """Return what samples are that are not finite, as `add_gap` was told."""
+    return "gap" if args.gap else "error"

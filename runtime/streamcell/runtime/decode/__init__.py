@@ -1,5 +1,9 @@
-"""What the outputs of a model mean: frames of log-probabilities in, segments out."""
+"""What the outputs of a model mean: frames in, segments out."""
 
 from streamcell.runtime.decode.ctc import GreedyCTC
+from streamcell.runtime.decode.decoder import Decoder
+from streamcell.runtime.decode.hysteresis import Hysteresis
+from streamcell.runtime.decode.make import make_decoder
+from streamcell.runtime.decode.splitter import Splitter
 
-__all__ = ["GreedyCTC"]
+__all__ = ["Decoder", "GreedyCTC", "Hysteresis", "Splitter", "make_decoder"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import accumulate, groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +98,7 @@ class GreedyCTC:
     """
 
     _next: int | None  # frame expected next
+    _label: int
 
     def __init__(
         self,
@@ -140,24 +140,59 @@ class GreedyCTC:
         Raises:
             InputError: If the shape does not fit, or the frames do not come in order.
         """
-        log_probs = frames.log_probs
-        if log_probs.ndim != 2 or log_probs.shape[1] != len(self._labels):
-            raise InputError(f"expected frames [T, {len(self._labels)}], got {list(log_probs.shape)}")
-        if not len(log_probs):
+        if not len(frames.values):
             return []
-        found = self._join(frames)
-        best, label, confidence = _read(log_probs, self._blank)
-        begin, self._next = frames.first, frames.first + len(confidence)
-        self._sums += accumulate(confidence, initial=self._sums.pop())
-        for answers, same in groupby(zip(best, label, strict=True)):
-            end = begin + sum(1 for _ in same)
-            found += self._piece(begin, end, *answers)
-            found += self._hush(begin, end, *answers)
-            begin = end
+        return [*self.take(frames.first, frames.origin, self.read(frames.values)), *self.partial()]
+
+    def read(self, values: NDArray[np.float32]) -> list[tuple[int, int, float]]:
+        """Return for each row the best label, the best without the blank, and its probability without the blank.
+
+        Args:
+            values: `[N, C]`, logits or log-probabilities.
+
+        Raises:
+            InputError: If the shape does not fit.
+        """
+        if values.ndim != 2 or values.shape[1] != len(self._labels):
+            raise InputError(f"expected frames [T, {len(self._labels)}], got {list(values.shape)}")
+        best = values.argmax(1)
+        spoken = np.maximum(values, _FLOOR)
+        spoken[:, self._blank] = -np.inf
+        label = spoken.argmax(1)
+        spoken -= spoken[np.arange(len(label)), label][:, None]
+        confidence = 1.0 / np.exp(spoken, out=spoken).sum(1, dtype=np.float64)
+        return list(zip(best.tolist(), label.tolist(), confidence.tolist(), strict=True))
+
+    def take(self, first: int, origin: float, items: list[tuple[int, int, float]]) -> list[Segment]:
+        """Hear frames ``first``, ... as `read` gave them; return what became final.
+
+        Raises:
+            InputError: If the frames do not come in order.
+        """
+        found = [] if self._next == first and self._origin == origin else self._join(first, origin)
+        blank, silence, pause, sums = self._blank, self._silence, self._pause_frames - 1, self._sums
+        total = sums[-1]
+        for frame, (best, label, confidence) in enumerate(items, first):
+            total += confidence
+            sums.append(total)
+            if label != self._label:
+                found += self._close(frame, frame)
+                self._label, self._run = label, frame
+            if best != blank:
+                found += self._spike(frame, best)
+                self._best = best
+                continue
+            self._best = blank
+            if label == silence and frame - self._run >= pause:
+                found += self._spike(frame, label)
+        self._next = first + len(items)
         self._trim(self._next)
-        if token := self._token:
-            found.append(self._segment(token, self._next, self._next - 1 - token.first, final=False))
         return found
+
+    def partial(self) -> list[Segment]:
+        """Return the token that goes on, if any."""
+        token, end = self._token, self._next
+        return [] if token is None or end is None else [self._segment(token, end, end - 1 - token.first, final=False)]
 
     def flush(self, end_time: float) -> list[Segment]:
         """End the frames at ``end_time`` (seconds); return what was not final. What follows may begin anywhere."""
@@ -171,7 +206,7 @@ class GreedyCTC:
         self._begin()
 
     def to_bytes(self) -> bytes:
-        """Return everything as bytes, for `from_bytes`."""
+        """Return everything as bytes, for `restore`."""
         meta = {
             "version": _VERSION,
             "settings": asdict(self.settings),
@@ -179,22 +214,21 @@ class GreedyCTC:
         }
         return pack("ctc", meta, {"sums": np.array(self._sums, np.float64)})
 
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "GreedyCTC":
-        """Go on exactly where `to_bytes` was called.
+    def restore(self, data: bytes) -> None:
+        """Go on exactly where `to_bytes` was called, on a decoder of the same settings.
 
         Raises:
-            InputError: If the bytes are damaged, of another kind or version.
+            InputError: If the bytes are damaged, of another kind or version, or of other settings.
         """
         meta, arrays = unpack(data, "ctc")
         if meta.get("version") != _VERSION:
             raise InputError(f"expected a saved CTC decoder of version {_VERSION}, got {meta.get('version')!r}")
         try:
-            decoder = cls(**asdict(read(_Settings, meta["settings"], "settings")))
-            decoder._restore(read(_Saved, meta["saved"], "saved"), arrays["sums"])
+            if read(_Settings, meta["settings"], "settings") != self.settings:
+                raise InputError("a saved CTC decoder is damaged: its settings are others than the model's")
+            self._restore(read(_Saved, meta["saved"], "saved"), arrays["sums"])
         except (KeyError, TypeError, ValueError, ArithmeticError, ModelError) as error:
             raise InputError(f"a saved CTC decoder is damaged: {error!r}") from error
-        return decoder
 
     def _restore(self, saved: _Saved, sums: NDArray[np.float64]) -> None:
         """Take over what was saved, if it can be gone on from."""
@@ -222,47 +256,32 @@ class GreedyCTC:
         self._sums = [0.0]  # of the confidences before frames _base, _base + 1, ... _next
         self._base = 0
 
-    def _join(self, frames: Frames) -> list[Segment]:
+    def _join(self, first: int, origin: float) -> list[Segment]:
         """Fit new frames to those before; return the token that a hole between them ends."""
-        if self._next == frames.first and self._origin == frames.origin:
-            return []
-        if self._next is not None and (self._next > frames.first or self._origin != frames.origin):
+        if self._next is not None and (self._next > first or self._origin != origin):
             raise InputError(
-                f"expected frame {self._next} counted from {self._origin} s, got frame {frames.first} counted from "
-                f"{frames.origin} s; flush() before frames that do not follow"
+                f"expected frame {self._next} counted from {self._origin} s, got frame {first} counted from "
+                f"{origin} s; flush() before frames that do not follow"
             )
         found = [] if self._next is None else self._close(self._next, self._next)
-        self._origin, self._base, self._label = frames.origin, frames.first, -1
+        self._origin, self._base, self._label = origin, first, -1
         self._sums = self._sums[-1:]
         return found
 
-    def _piece(self, start: int, stop: int, best: int, label: int) -> list[Segment]:
-        """Take frames ``start`` to ``stop - 1``, which have the same two answers."""
-        found: list[Segment] = []
-        if label != self._label:
-            found = self._close(start, start)
-            self._label, self._run = label, start
-        again = best == self._silence and self._token is not None and self._token.label == best
-        if best not in (self._blank, self._best) and not again:
-            earliest = max(self._run, start - self._reach_frames)
-            if self._token:
-                earliest = max(earliest, (self._token.last + 1 + start) // 2)
-                found += self._close(earliest, start)
+    def _spike(self, frame: int, best: int) -> list[Segment]:
+        """Take a frame in which a label is best, or counts as best; return the token that it ends."""
+        token, found = self._token, []
+        again = best == self._best or (best == self._silence and token is not None and token.label == best)
+        if not again:
+            earliest = max(self._run, frame - self._reach_frames)
+            if token:
+                earliest = max(earliest, (token.last + 1 + frame) // 2)
+                found = self._close(earliest, frame)
             before = self._sums[earliest - self._base]
-            self._token = _Token(self._count, label, earliest, start, stop - 1, before)
+            self._token = _Token(self._count, best, earliest, frame, frame, before)
             self._count += 1
-        elif best != self._blank and self._token:
-            self._token.last = stop - 1
-        self._best = best
-        return found
-
-    def _hush(self, start: int, stop: int, best: int, label: int) -> list[Segment]:
-        """Hear a pause in frames ``start`` to ``stop - 1``, taken as blank, if their run of silence lasts enough."""
-        enough = max(start, self._run + self._pause_frames - 1)
-        if best != self._blank or label != self._silence or enough >= stop:
-            return []
-        found = self._piece(enough, stop, label, label)
-        self._best = self._blank
+        elif token:
+            token.last = frame
         return found
 
     def _close(self, end: int, seen: int, end_time: float = np.inf) -> list[Segment]:
@@ -287,13 +306,3 @@ class GreedyCTC:
         if old > 0:
             del self._sums[:old]
             self._base += old
-
-
-def _read(log_probs: NDArray[np.float32], blank: int) -> tuple[list[int], list[int], list[float]]:
-    """Return for each frame the best label, the best without the blank, and its probability without the blank."""
-    spoken = np.maximum(log_probs, _FLOOR)
-    spoken[:, blank] = -np.inf
-    label = spoken.argmax(1)
-    spoken -= spoken[np.arange(len(label)), label][:, None]
-    confidence = 1.0 / np.exp(spoken).sum(1, dtype=np.float64)
-    return log_probs.argmax(1).tolist(), label.tolist(), confidence.tolist()

@@ -1,7 +1,18 @@
-"""Where samples come from: files and microphones, as blocks of float32 between -1 and 1."""
+"""Where samples come from: files and microphones, as blocks of float32 between -1 and 1; and what of it is speech."""
 
 from streamcell.runtime.sources.audio_file import AudioFile
 from streamcell.runtime.sources.excerpt import read_excerpt
 from streamcell.runtime.sources.microphone import Device, Microphone, list_devices
+from streamcell.runtime.sources.speech_cutter import Source, Speech, SpeechCutter, speech
 
-__all__ = ["AudioFile", "Device", "Microphone", "list_devices", "read_excerpt"]
+__all__ = [
+    "AudioFile",
+    "Device",
+    "Microphone",
+    "Source",
+    "Speech",
+    "SpeechCutter",
+    "list_devices",
+    "read_excerpt",
+    "speech",
+]

@@ -30,6 +30,7 @@ class AudioFile:
     Args:
         path: The file.
         block_seconds: About how long a block is, at least 4,096 samples.
+        finite: Whether a sample that is NaN or infinite is an error; if not, it is given like any other.
 
     Attributes:
         sample_rate: Hz.
@@ -40,7 +41,7 @@ class AudioFile:
 
     Raises:
         SourceError: If there is no such file, or it is a folder, empty, or no audio; while iterating: if it holds no
-            samples, or one that is not finite.
+            samples, or, with ``finite``, one that is not finite.
         MissingExtraError: If soundfile is not installed.
 
     Examples:
@@ -52,8 +53,8 @@ class AudioFile:
         ([((8000,), 0.5), ((8000,), 0.5), ((4000,), 0.5)], 2.5, False)
     """
 
-    def __init__(self, path: str | Path, block_seconds: float = 2.0) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str | Path, block_seconds: float = 2.0, *, finite: bool = True) -> None:
+        self._path, self._finite = Path(path), finite
         self._file = _open(self._path)
         self._frames = 0
         self.sample_rate: int = self._file.samplerate
@@ -103,11 +104,11 @@ class AudioFile:
         with np.errstate(invalid="ignore", over="ignore"):
             mono: NDArray[np.float32] = block.mean(axis=1, dtype=np.float32)
         finite = np.isfinite(mono)
-        if not finite.all():
+        if self._finite and not finite.all():
             at = (self._frames + int(np.argmin(finite))) / self.sample_rate
             raise SourceError(
                 f"{self._path} holds a sample that is not a finite number, at {at:.3f} s. "
-                "Write the file again without NaN and infinity."
+                "Write the file again without NaN and infinity; transcribe and vad take them as gaps with --gap."
             )
         self._frames += len(mono)
         return mono

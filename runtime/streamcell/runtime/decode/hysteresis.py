@@ -1,0 +1,325 @@
+"""Labels that hold or do not hold, each by itself, as a stream: two thresholds and shortest lengths."""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamcell.runtime.decode.settings import HysteresisSettings, check_number
+from streamcell.runtime.errors import InputError, ModelError
+from streamcell.runtime.events import Segment
+from streamcell.runtime.frames import Frames, log_softmax
+from streamcell.runtime.schema import read
+from streamcell.runtime.wire import pack, unpack
+
+__all__ = ["Hysteresis"]
+
+_VERSION = 1
+_LARGEST = 1 << 53  # saved number of a frame or segment
+_DROP = 0.15  # from the threshold to the release
+_PADDING = 0.03  # seconds
+
+_Row: TypeAlias = tuple[float, list[float]]  # the largest, and all columns that are not skipped
+
+
+@dataclass(slots=True)
+class _Track:
+    """A label that holds, or may still hold again soon enough to be the same segment."""
+
+    column: int  # of those that are not skipped
+    begin: int  # frame
+    id: int = -1  # until it is long enough, and so are those that began before it
+    end: int = -1  # frame after the last, where the label seems to have ended
+    total: float = 0.0  # of the probabilities before `end`
+    tail: float = 0.0  # and from there on
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """What is saved of the numbers that `Hysteresis._begin` explains."""
+
+    next: int | None
+    origin: float
+    base: int
+    count: int
+    tracks: tuple[_Track, ...]
+
+
+class Hysteresis:
+    """Turn frames into segments of labels that hold or do not hold each by itself, as soon as they can be known.
+
+    A label begins where its probability reaches ``threshold``. It ends where the probability falls below ``release``
+    and then stays below ``threshold`` for ``min_gap``. What lasts less than ``min_duration`` is dropped; to the rest
+    ``padding`` is added at both ends, but not beyond where the frames begin, have a hole, or end. The lengths are those
+    of Silero's ``get_speech_timestamps``; they are counted in whole frames, rounded up: at least one, for ``min_gap``
+    at least two where there is padding. A segment's confidence is its mean probability, without the padding.
+
+    A segment is told as a partial one with every push once it is long enough, and as a final one when ``min_gap`` is
+    over, so that those of different labels become final in the order of their ends; their ids count up in the order of
+    their beginnings. Revisions count frames since the segment began, so that finals are the same for any cutting of the
+    frames.
+
+    Args:
+        labels: Name of each column.
+        seconds_per_step: Length of a frame.
+        kind: What the frames are, as in `OutputSpec`; a softmax makes probabilities of ``"logits"``.
+        skip: Columns that never make segments: a blank, silence.
+        threshold: Probability, above 0 to 1.
+        release: Probability, above 0 to ``threshold``; None: 0.15 below it, but not below a tenth of it.
+        min_duration: Seconds.
+        min_gap: Seconds.
+        padding: Seconds, at most half of ``min_gap``, so that segments of a label never overlap; None: 0.03, or that
+            half where it is less.
+
+    Attributes:
+        settings: The arguments; equal ones decode alike.
+
+    Raises:
+        InputError: If an argument makes no sense.
+
+    Examples:
+        >>> decoder = Hysteresis(["speech"], 0.5, kind="probabilities", min_duration=1.0, min_gap=1.0, padding=0.25)
+        >>> probs = np.float32([[0.0], [1.0], [0.5], [0.4], [0.1], [0.4], [0.1], [0.9], [0.0]])
+        >>> found = decoder.push(Frames(probs, first=0, kind="probabilities")) + decoder.flush(4.5)
+        >>> [(s.label, s.start, s.end, round(s.confidence, 2)) for s in found]  # 0.9 alone is too short
+        [('speech', 0.25, 2.25, 0.63)]
+    """
+
+    _next: int | None  # frame expected next
+    _tracks: list[_Track]  # what goes on, in the order of beginnings
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        seconds_per_step: float,
+        *,
+        kind: Literal["logits", "probabilities"],
+        skip: Collection[int] = (),
+        threshold: float = 0.5,
+        release: float | None = None,
+        min_duration: float = 0.25,
+        min_gap: float = 0.1,
+        padding: float | None = None,
+    ) -> None:
+        check_number("threshold", threshold, above=0, most=1)
+        check_number("min_gap", min_gap)
+        if release is None:
+            release = max(threshold - _DROP, threshold / 10)
+        if padding is None:
+            padding = min(_PADDING, min_gap / 2)
+        skipped = tuple(sorted(set(skip), key=str))
+        self.settings = HysteresisSettings(
+            tuple(labels), seconds_per_step, kind, skipped, threshold, release, min_duration, min_gap, padding
+        )
+        self._columns = [column for column in range(len(labels)) if column not in skip]
+        self._names = [labels[column] for column in self._columns]
+        self._threshold, self._release, self._seconds, self._padding = threshold, release, seconds_per_step, padding
+        self._min_frames, self._gap_frames = self.settings.min_frames, self.settings.gap_frames
+        self.reset()
+
+    @property
+    def settled(self) -> float:
+        """Return the time (seconds) before which no segment will begin any more; -inf before the first frame."""
+        if self._next is None:
+            return -math.inf
+        return self._start(self._tracks[0].begin if self._tracks else self._next)
+
+    def push(self, frames: Frames) -> list[Segment]:
+        """Take the next frames; return what became final, then what goes on.
+
+        Where ``frames.first`` is later than expected (samples were skipped), what goes on ends there.
+
+        Args:
+            frames: `[T, C]`, T from 0, C as many as labels.
+
+        Raises:
+            InputError: If the shape does not fit, or the frames do not come in order.
+        """
+        if not len(frames.values):
+            return []
+        return [*self.take(frames.first, frames.origin, self.read(frames.values)), *self.partial()]
+
+    def read(self, values: NDArray[np.float32]) -> list[_Row]:
+        """Return for each row the probabilities of the labels that are not skipped, their largest before them.
+
+        Args:
+            values: `[N, C]`, of the kind that was announced.
+
+        Raises:
+            InputError: If the shape does not fit.
+        """
+        if values.ndim != 2 or values.shape[1] != len(self.settings.labels):
+            raise InputError(f"expected frames [T, {len(self.settings.labels)}], got {list(values.shape)}")
+        probs = np.exp(log_softmax(values)) if self.settings.kind == "logits" else values
+        rows: list[list[float]] = (probs[:, self._columns] if self.settings.skip else probs).tolist()
+        return [(max(row), row) for row in rows]
+
+    def take(self, first: int, origin: float, items: list[_Row]) -> list[Segment]:
+        """Hear frames ``first``, ... as `read` gave them; return what became final.
+
+        Raises:
+            InputError: If the frames do not come in order.
+        """
+        found = [] if self._next == first and self._origin == origin else self._join(first, origin)
+        tracks, threshold = self._tracks, self._threshold
+        for frame, (peak, row) in enumerate(items, first):
+            if tracks:
+                found += self._go_on(frame, row)
+            if peak >= threshold:
+                self._start_tracks(frame, row)
+            if tracks and tracks[-1].id < 0:
+                self._count_in(frame + 1)
+        self._next = first + len(items)
+        return found
+
+    def partial(self) -> list[Segment]:
+        """Return the segments that go on, as far as they are known."""
+        end = self._next
+        if end is None or not self._tracks:
+            return []
+        now, revised = self._time(end), end - 1
+        return [self._segment(t, end, revised, now, final=False) for t in self._tracks if t.id >= 0]
+
+    def flush(self, end_time: float) -> list[Segment]:
+        """End the frames at ``end_time`` (seconds); return what was not final. What follows may begin anywhere."""
+        found = self._close(end_time)
+        self._begin()
+        return found
+
+    def reset(self) -> None:
+        """Forget everything, the count of segments too: be as fresh."""
+        self._count = 0
+        self._begin()
+
+    def to_bytes(self) -> bytes:
+        """Return everything as bytes, for `restore`."""
+        saved = asdict(_Saved(*(getattr(self, f"_{field.name}") for field in fields(_Saved))))
+        return pack("hysteresis", {"version": _VERSION, "settings": asdict(self.settings), "saved": saved}, {})
+
+    def restore(self, data: bytes) -> None:
+        """Go on exactly where `to_bytes` was called, on a decoder of the same settings.
+
+        Raises:
+            InputError: If the bytes are damaged, of another kind or version, or of other settings.
+        """
+        meta, _ = unpack(data, "hysteresis")
+        if meta.get("version") != _VERSION:
+            raise InputError(f"expected a saved hysteresis of version {_VERSION}, got {meta.get('version')!r}")
+        try:
+            if read(HysteresisSettings, meta["settings"], "settings") != self.settings:
+                raise InputError("a saved hysteresis is damaged: its settings are others than the model's")
+            saved = read(_Saved, meta["saved"], "saved")
+            self._check(saved)
+        except (KeyError, TypeError, ValueError, ArithmeticError, ModelError) as error:
+            raise InputError(f"a saved hysteresis is damaged: {error!r}") from error
+        for field in fields(saved):
+            setattr(self, f"_{field.name}", getattr(saved, field.name))
+        self._tracks = list(saved.tracks)
+
+    def _begin(self) -> None:
+        self._next = None
+        self._origin = 0.0  # time of frame 0
+        self._base = 0  # the first frame without a hole from there to here
+        self._tracks = []
+
+    def _join(self, first: int, origin: float) -> list[Segment]:
+        """Fit new frames to those before; return the segments that a hole between them ends."""
+        if self._next is not None and (self._next > first or self._origin != origin):
+            raise InputError(
+                f"expected frame {self._next} counted from {self._origin} s, got frame {first} counted from "
+                f"{origin} s; flush() before frames that do not follow"
+            )
+        found = [] if self._next is None else self._close(self._time(self._next))
+        self._origin, self._base = origin, first
+        return found
+
+    def _go_on(self, frame: int, row: list[float]) -> list[Segment]:
+        """Hear one frame of the labels that hold; return those that have ended."""
+        ended = []
+        for track in self._tracks:
+            p = row[track.column]
+            if p >= self._threshold:
+                track.total += track.tail + p
+                track.end, track.tail = -1, 0.0
+            elif track.end < 0 and p >= self._release:
+                track.total += p
+            else:
+                track.tail += p
+                if track.end < 0:
+                    track.end = frame
+                if frame + 1 - track.end >= self._gap_frames:
+                    ended.append(track)
+        if not ended:
+            return []
+        for track in ended:
+            self._tracks.remove(track)
+        return [self._segment(track, track.end, frame, math.inf, final=True) for track in ended if track.id >= 0]
+
+    def _start_tracks(self, frame: int, row: list[float]) -> None:
+        """Begin where a label reaches the threshold that did not hold."""
+        held = {track.column for track in self._tracks}
+        for column, p in enumerate(row):
+            if p >= self._threshold and column not in held:
+                self._tracks.append(_Track(column, frame, total=p))
+
+    def _count_in(self, end: int) -> None:
+        """Number what is long enough at frame ``end``, in the order of beginnings.
+
+        One that waits for an earlier one's length is never final before it has its number: the earlier one's end, if it
+        is too short, comes before the end of any that is long enough, so its gap is over sooner.
+        """
+        for track in self._tracks:
+            if track.id < 0:
+                if not self._is_long(track, end):
+                    return
+                track.id = self._count
+                self._count += 1
+
+    def _is_long(self, track: _Track, end: int) -> bool:
+        return (end if track.end < 0 else track.end) - track.begin >= self._min_frames
+
+    def _close(self, end_time: float) -> list[Segment]:
+        """End everything at ``end_time``, behind the last frame."""
+        tracks, end = self._tracks, self._next or 0
+        self._tracks = [track for track in tracks if self._is_long(track, end)]
+        self._count_in(end)
+        found = [self._segment(track, end, end, end_time, final=True) for track in self._tracks]
+        self._tracks = []
+        return found
+
+    def _segment(self, track: _Track, next_frame: int, seen: int, end_time: float, *, final: bool) -> Segment:
+        """Make a segment of what frames before ``next_frame`` told, that ends at ``end_time`` at the latest."""
+        end = next_frame if track.end < 0 else track.end
+        confidence = min(1.0, max(0.0, track.total / (end - track.begin)))
+        start_time = min(self._start(track.begin), end_time)
+        stop_time = min(self._time(end) + self._padding, end_time)
+        return Segment(
+            self._names[track.column], start_time, stop_time, confidence, final, track.id, seen - track.begin
+        )
+
+    def _start(self, frame: int) -> float:
+        return max(self._time(self._base), self._time(frame) - self._padding)
+
+    def _time(self, frame: int) -> float:
+        return self._origin + frame * self._seconds
+
+    def _check(self, saved: _Saved) -> None:
+        """Raise `ValueError` where what was saved cannot be gone on from."""
+        end = saved.next or 0
+        fits = 0 <= saved.base <= end < _LARGEST and 0 <= saved.count < _LARGEST and math.isfinite(saved.origin)
+        places = [(track.begin, track.column) for track in saved.tracks]
+        ids = [track.id for track in saved.tracks]
+        numbered = [i for i in ids if i >= 0]
+        fits &= places == sorted(places) and len({column for _, column in places}) == len(places)
+        fits &= ids[: len(numbered)] == sorted(set(numbered)) and all(i < saved.count for i in ids)
+        fits &= len(ids) == len(numbered) or not self._is_long(saved.tracks[len(numbered)], end)
+        for track in saved.tracks:
+            fits &= 0 <= track.column < len(self._columns) and saved.base <= track.begin < end
+            fits &= track.end < 0 or (track.begin < track.end < end < track.end + self._gap_frames)
+            fits &= track.id < 0 or self._is_long(track, end)
+            fits &= math.isfinite(track.total) and math.isfinite(track.tail)
+        if not fits:
+            raise ValueError(f"{saved} contradicts itself")

@@ -1,0 +1,32 @@
+"""The decoder that a manifest asks for."""
+
+from streamcell.runtime.decode.ctc import GreedyCTC
+from streamcell.runtime.decode.decoder import Decoder
+from streamcell.runtime.decode.hysteresis import Hysteresis
+from streamcell.runtime.errors import InputError, ModelError
+from streamcell.runtime.manifest import Manifest
+
+__all__ = ["make_decoder"]
+
+
+def make_decoder(manifest: Manifest) -> Decoder:
+    """Return the decoder of a model's first output: what ``manifest.decoder`` names, or the task's usual one.
+
+    Raises:
+        ModelError: If there is no such decoder for the task, or it has no such setting.
+    """
+    output, settings = manifest.outputs[0], dict(manifest.decoder)
+    usual = {"ctc": "ctc-greedy", "frames": "hysteresis"}[manifest.task]
+    name = settings.pop("name", usual)
+    if name != usual:
+        raise ModelError(f"manifest.decoder.name must be {usual!r} for task {manifest.task!r}, got {name!r:.80}")
+    silence = None if output.silence is None else output.labels.index(output.silence)
+    try:
+        if manifest.task == "frames":
+            skip = {column for column in (output.blank, silence) if column is not None}
+            return Hysteresis(output.labels, output.seconds_per_step, kind=output.kind, skip=skip, **settings)
+        if output.blank is None:
+            raise ModelError("task 'ctc' needs a blank")
+        return GreedyCTC(output.labels, output.blank, output.seconds_per_step, silence, **settings)
+    except (TypeError, InputError) as error:
+        raise ModelError(f"manifest.decoder does not fit {name!r}: {error}") from error

@@ -1,0 +1,84 @@
+"""What `Hysteresis` can be told, checked."""
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from streamcell.runtime.errors import InputError
+
+__all__ = ["HysteresisSettings", "check_number", "in_frames"]
+
+
+@dataclass(frozen=True, slots=True)
+class HysteresisSettings:
+    """Hold what a `Hysteresis` was made with, nothing left open; its attributes are described there.
+
+    Raises:
+        InputError: If a value makes no sense.
+
+    Examples:
+        >>> settings = HysteresisSettings(("speech",), 0.03, "probabilities", (), 0.5, 0.35, 0.25, 0.1, 0.03)
+        >>> settings.min_frames, settings.gap_frames
+        (9, 4)
+    """
+
+    labels: tuple[str, ...]
+    seconds_per_step: float
+    kind: Literal["logits", "probabilities"]
+    skip: tuple[int, ...]
+    threshold: float
+    release: float
+    min_duration: float
+    min_gap: float
+    padding: float
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("logits", "probabilities"):
+            raise InputError(f"kind must be 'logits' or 'probabilities', got {self.kind!r}")
+        known = all(type(column) is int and 0 <= column < len(self.labels) for column in self.skip)
+        if not known or len(set(self.skip)) >= len(self.labels):
+            raise InputError(
+                f"skip must be some of {len(self.labels)} columns, with one at least left; got {self.skip!r}"
+            )
+        check_number("seconds_per_step", self.seconds_per_step, above=0)
+        check_number("threshold", self.threshold, above=0, most=1)
+        check_number("release", self.release, above=0, most=self.threshold)
+        check_number("min_duration", self.min_duration)
+        check_number("min_gap", self.min_gap)
+        check_number("padding", self.padding, most=self.min_gap / 2)
+
+    @property
+    def min_frames(self) -> int:
+        """Return how many frames a segment lasts at least."""
+        return max(1, in_frames(self.min_duration, self.seconds_per_step))
+
+    @property
+    def gap_frames(self) -> int:
+        """Return how many frames it takes to end a segment: with padding at least two, as the last may be cut."""
+        return max(2 if self.padding else 1, in_frames(self.min_gap, self.seconds_per_step))
+
+
+def in_frames(seconds: float, step: float) -> int:
+    """Return how many frames last at least that long, but for rounding.
+
+    Examples:
+        >>> in_frames(0.3, 0.1), in_frames(0.31, 0.1)
+        (3, 4)
+    """
+    return math.ceil(seconds / step * (1 - 1e-9))
+
+
+def check_number(name: str, value: Any, *, above: float | None = None, most: float = math.inf) -> None:
+    """Raise `InputError` unless a setting is a finite number from 0, or from ``above`` without it, to ``most``.
+
+    Examples:
+        >>> check_number("threshold", 1.5, above=0, most=1)
+        Traceback (most recent call last):
+        streamcell.runtime.errors.InputError: threshold must be a number above 0 to 1, got 1.5
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    if not number or value > most or (value < 0 if above is None else value <= above):
+        least = "from 0" if above is None else f"above {above:g}"
+        limit = "" if most == math.inf else f" to {most:g}"
+        raise InputError(f"{name} must be a number {least}{limit}, got {value!r:.80}")

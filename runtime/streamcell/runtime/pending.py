@@ -1,0 +1,66 @@
+"""Samples that wait for a step to be complete."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Pending"]
+
+
+class Pending:
+    """Queue samples or rows of features, first in, first out, in one buffer that grows to what is needed.
+
+    Args:
+        row: Shape of one sample: `()`, or `(channels,)` for features.
+
+    Examples:
+        >>> pending = Pending(())
+        >>> pending.append(np.float32([1, 2, 3]))
+        >>> pending.peek(2).tolist(), len(pending)
+        ([1.0, 2.0], 3)
+        >>> pending.drop(2)
+        >>> pending.peek(1).tolist()
+        [3.0]
+    """
+
+    __slots__ = ("_begin", "_buffer", "_end", "_row")
+
+    def __init__(self, row: tuple[int, ...]) -> None:
+        self._row = row
+        self._buffer = np.zeros((0, *row), np.float32)
+        self._begin = self._end = 0
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    @property
+    def row(self) -> tuple[int, ...]:
+        """Return the shape of one sample."""
+        return self._row
+
+    def append(self, samples: NDArray[np.float32]) -> None:
+        """Copy ``samples`` behind those that wait."""
+        end = self._end + len(samples)
+        if end > len(self._buffer):
+            end = self._make_room(len(samples))
+        self._buffer[self._end : end] = samples
+        self._end = end
+
+    def peek(self, count: int) -> NDArray[np.float32]:
+        """Return the first ``count``, a view that holds until more is appended."""
+        return self._buffer[self._begin : self._begin + count]
+
+    def drop(self, count: int) -> None:
+        """Forget the first ``count``."""
+        self._begin += count
+        if self._begin == self._end:
+            self._begin = self._end = 0
+
+    def _make_room(self, count: int) -> int:
+        """Move what waits to the front of a buffer with room for ``count`` more; return where they will end."""
+        waiting, needed = len(self), len(self) + count
+        old = self._buffer[self._begin : self._end]
+        if needed > len(self._buffer):
+            self._buffer = np.zeros((max(needed, 2 * len(self._buffer)), *self._row), np.float32)
+        self._buffer[:waiting] = old
+        self._begin, self._end = 0, waiting
+        return needed
