@@ -69,7 +69,6 @@ def main() -> None:
     settings = {"workers": args.workers, "max_batch": args.batch, "max_latency_ms": args.wait_ms}
     with StreamPool(model, args.streams, notify=clock.answered, **settings) as pool:
         ids = [pool.open() for _ in range(args.streams)]
-        time.sleep(2)  # the workers warm up
         begin, cpu = time.perf_counter(), time.process_time()
         played = play(pool, clock, ids, block, steps)
         took, cpu = time.perf_counter() - begin, time.process_time() - cpu

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.errors import InputError
 
-__all__ = ["as_features", "as_samples", "finite_runs"]
+__all__ = ["as_features", "as_samples", "finite_runs", "is_quiet"]
 
 _LOUDEST = 64.0  # far above any overshoot of a lossy codec, far below 16-bit numbers passed as float
 
@@ -40,9 +40,7 @@ def as_samples(block: ArrayLike) -> NDArray[np.float32]:
             f"expected samples as float32 or float64 in -1 to 1, or int16; got {array.dtype}; "
             f"divide by full scale{_full_scale(array.dtype)} and pass float32"
         )
-    with np.errstate(over="ignore"):
-        power = array.dot(array)  # one pass: where the squares sum up to little, each is small and none is NaN
-    if not power <= _LOUDEST**2 and not (array.min() >= -_LOUDEST and array.max() <= _LOUDEST):
+    if not is_quiet(array) and not (array.min() >= -_LOUDEST and array.max() <= _LOUDEST):
         raise InputError(_complaint(array))
     return np.ascontiguousarray(array, np.float32)
 
@@ -61,10 +59,10 @@ def finite_runs(block: ArrayLike) -> Iterator[NDArray[Any] | int]:
     if array.dtype.kind != "f" or not array.ndim:
         yield array
         return
-    good = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    good = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
     cuts = [0, *(np.flatnonzero(good[1:] != good[:-1]) + 1).tolist(), len(good)]
     for begin, end in pairwise(cuts):
-        yield array[begin:end] if begin < end and good[begin] else end - begin
+        yield array[begin:end] if begin == end or good[begin] else end - begin
 
 
 def _full_scale(dtype: np.dtype[Any]) -> str:
@@ -82,6 +80,11 @@ def _complaint(array: NDArray[np.floating[Any]]) -> str:
         f"expected samples in -1 to 1, got up to {np.abs(array).max():g}; "
         "they look like integers passed as floats: divide by full scale (32768 for 16 bits)"
     )
+
+
+def is_quiet(samples: NDArray[np.floating[Any]]) -> bool:
+    """Tell, in one pass, that all samples are finite and far from too loud; what is not quiet may still be right."""
+    return bool(np.vdot(samples, samples) <= _LOUDEST**2)  # NaN is not
 
 
 def as_features(block: ArrayLike, channels: int) -> NDArray[np.float32]:

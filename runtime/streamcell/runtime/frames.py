@@ -1,12 +1,15 @@
 """Frames: what a model said step by step, with its place on the clock."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Frames", "log_softmax"]
+from streamcell.runtime.errors import ModelError
+
+__all__ = ["Frames", "check_finite", "log_softmax"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +44,16 @@ class Frames:
     def probs(self) -> NDArray[np.float32]:
         """Return probabilities `[T, C]`."""
         return np.exp(log_softmax(self.values)) if self.kind == "logits" else self.values
+
+
+def check_finite(values: NDArray[np.float32]) -> None:
+    """Raise what is wrong with a model that gives NaN or infinite values.
+
+    Raises:
+        ModelError: If there are some.
+    """
+    if not math.isfinite(np.add.reduce(values, axis=None)) and not np.isfinite(values).all():
+        raise ModelError("the model gave values that are not finite; its weights or its input are broken")
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Condition, RLock, Thread
+from threading import Condition, RLock, Semaphore, Thread
 from types import TracebackType
 from typing import Self
 
@@ -61,8 +61,8 @@ class StreamPool:
         max_batch: How many streams one call steps, at most 128.
         max_waiting: Seconds of a stream that may wait to be stepped.
         workers: Threads that step; with 0 nothing happens but in `step`.
-        notify: Called in a worker's thread after each call of the model with the streams that were stepped; it must be
-            quick and must not call the pool.
+        notify: Called in a worker's thread after each call of the model with the streams that were stepped and by how
+            many steps; it must be quick and must not call the pool.
 
     Raises:
         InputError: If an argument does not fit.
@@ -85,7 +85,7 @@ class StreamPool:
         max_batch: int = 64,
         max_waiting: float = 2.0,
         workers: int = 1,
-        notify: Callable[[Sequence[int]], None] | None = None,
+        notify: Callable[[Sequence[int], int], None] | None = None,
     ) -> None:
         step = model.manifest.input.seconds_per_step * (model.manifest.steps_per_call or 1)
         if capacity < 1 or not 1 <= max_batch <= MOST_ROWS or max_latency_ms < 0 or workers < 0:
@@ -103,9 +103,14 @@ class StreamPool:
         self._queue: deque[_Slot] = deque()
         self._lock, self._ended, self._running = RLock(), False, 0
         self._ready, self._idle = Condition(self._lock), Condition(self._lock)  # for workers, for everybody else
-        self._workers = [Thread(target=self._work, name=f"streamcell-{i}", daemon=True) for i in range(workers)]
+        warm = Semaphore(0)
+        self._workers = [
+            Thread(target=self._work, args=[warm], name=f"streamcell-{i}", daemon=True) for i in range(workers)
+        ]
         for worker in self._workers:
             worker.start()
+        for _ in self._workers:
+            warm.acquire()
 
     def __enter__(self) -> Self:
         return self
@@ -268,7 +273,8 @@ class StreamPool:
             return
         slot.queued, slot.since = True, time.monotonic()
         self._queue.append(slot)
-        if len(self._queue) in (1, self._batch):  # the first begins a worker's patience, the last ends it
+        ready = len(self._queue)
+        if ready == 1 or ready >= self._batch:  # the first begins a worker's patience, a full batch ends it
             self._ready.notify()
 
     @contextmanager
@@ -299,8 +305,11 @@ class StreamPool:
             self._running -= 1
             self._idle.notify_all()
 
-    def _work(self) -> None:
-        self._rows.warm(min(self._batch, self._capacity))
+    def _work(self, warm: Semaphore) -> None:
+        try:
+            self._rows.warm(min(self._batch, self._capacity))
+        finally:
+            warm.release()
         while True:
             with self._lock:
                 while not self._ended and (patience := self._patience()) > 0:
@@ -331,8 +340,10 @@ class StreamPool:
         """Step streams together and let each hear its part of the answer."""
         try:
             values = self._rows.run([slot.row for slot in batch], steps, x)
-            items = batch[0].stream.decoder.read(values.reshape(-1, values.shape[2]))
             broken = [] if math.isfinite(values.sum()) else np.flatnonzero(~np.isfinite(values).all((1, 2))).tolist()
+            if broken:
+                values[broken] = 0
+            items = batch[0].stream.decoder.read(values.reshape(-1, values.shape[2]))
             with self._lock:
                 for i, slot in enumerate(batch):
                     spans = slot.posteriors.accept(steps)
@@ -345,4 +356,4 @@ class StreamPool:
         finally:
             self._release(batch)
         if self._notify is not None:
-            self._notify([slot.id for slot in batch])
+            self._notify([slot.id for slot in batch], steps)

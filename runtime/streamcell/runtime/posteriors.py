@@ -1,6 +1,5 @@
 """From a source's blocks to the model's answers, frame by frame on one clock."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Protocol
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from streamcell.runtime.blocks import as_features, as_samples
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import GAP_REASONS, Gap, Reset
-from streamcell.runtime.frames import Frames
+from streamcell.runtime.frames import Frames, check_finite
 from streamcell.runtime.model import Model
 from streamcell.runtime.pending import Pending
 from streamcell.runtime.resample import Quality, Resampler
@@ -25,6 +24,8 @@ __all__ = ["Posteriors", "Span", "Steps"]
 _VERSION = 2
 _MOST_STEPS = 64  # a call, and of silence at a time
 _LARGEST = 1 << 53  # saved counter
+_FLOAT32 = np.dtype(np.float32)
+_QUIET = 4096.0  # sum of squares, see `is_quiet`
 
 
 class Steps(Protocol):
@@ -85,6 +86,10 @@ class Posteriors:
             faster.
         steps: What runs the model and keeps the state; None for buffers of its own.
 
+    Attributes:
+        frame: Number of the frame that `quick` gave last; below 0 it describes nothing.
+        origin: Seconds: when the stream began or was last reset.
+
     Raises:
         InputError: If the rate does not fit; models of features do not convert rates.
         MissingExtraError: If rates differ and soxr is not installed.
@@ -98,6 +103,7 @@ class Posteriors:
     """
 
     _shift: int
+    _stepper: Stepper | None
 
     def __init__(
         self, model: Model, sample_rate: int | None = None, quality: Quality = "live", steps: Steps | None = None
@@ -113,7 +119,10 @@ class Posteriors:
         self._runs = Stepper(model) if steps is None else steps
         wait = quality == "file" and steps is None  # who runs many streams together needs no long calls
         self._together = self._fixed or (_MOST_STEPS if wait else 1)
+        self._look_ahead = spec.look_ahead_steps
+        self._shape = (spec.samples_per_step,) if self._audio else (1, spec.channels)
         self._clock = 0  # samples of the source, lost ones too
+        self.frame = 0
         self._begin()
 
     @property
@@ -145,6 +154,30 @@ class Posteriors:
         self.take(block)
         return self.run()
 
+    def quick(self, block: ArrayLike) -> NDArray[np.float32] | None:
+        """Run a block that is exactly one step at once, where nothing is in the way; else return None, nothing changed.
+
+        Returns:
+            `[1, C]`, valid until the next call, of frame `frame`; not checked.
+
+        Raises:
+            ModelError: If the model fails.
+        """
+        if (
+            self._stepper is None
+            or type(block) is not np.ndarray
+            or block.dtype is not _FLOAT32
+            or block.shape != self._shape
+            or self._pending.count
+            or not np.vdot(block, block) <= _QUIET
+        ):
+            return None
+        values = self._stepper.advance_once(block)
+        self._clock += len(block)
+        self.frame = self._steps - self._look_ahead + self._shift
+        self._steps += 1
+        return values
+
     def take(self, block: ArrayLike) -> None:
         """Take the next samples as `push` does, and let them wait: for who runs the steps of many streams together.
 
@@ -174,24 +207,21 @@ class Posteriors:
             stop: Where the stream ends: run all whole steps that wait, and have no frames from this one on.
 
         Raises:
-            ModelError: If the model fails or gives values that are not finite.
+            ModelError: If the model fails. Values are not checked.
         """
-        ready = self.ready if stop is None else len(self._pending) // self._samples
+        ready = self.ready if stop is None else self._pending.count // self._samples
         for steps in (1,) * ready if ready < 2 and self._fixed is None else _calls(ready, self._fixed):
-            values = self._runs.advance(self.peek(steps))
-            if not math.isfinite(np.add.reduce(values, axis=None)) and not np.isfinite(values).all():
-                raise ModelError(f"the model gave {self._output.name!r} that are not finite; its weights are broken")
-            yield values, self.accept(steps, stop)
+            yield self._runs.advance(self.peek(steps)), self.accept(steps, stop)
 
     @property
     def waiting(self) -> float:
         """Return how many seconds wait to be run."""
-        return len(self._pending) / self._spec.sample_rate
+        return self._pending.count / self._spec.sample_rate
 
     @property
     def ready(self) -> int:
         """Return how many steps can be run on what waits."""
-        return len(self._pending) // self._samples // self._together * self._together
+        return self._pending.count // self._samples // self._together * self._together
 
     def peek(self, steps: int) -> NDArray[np.float32]:
         """Return what the next ``steps`` steps are to be run on, until more is taken."""
@@ -203,10 +233,10 @@ class Posteriors:
         Frames before the beginning, which the model's look-ahead has, are none either.
         """
         self._pending.drop(steps * self._samples)
-        first = self._steps - self._spec.look_ahead_steps
+        first = self._steps - self._look_ahead
         self._steps += steps
         end = first + steps if stop is None else min(stop, first + steps)
-        origin = self._epoch / self.sample_rate
+        origin = self.origin
         if first >= 0 and not self._jumps and end > first:
             return [Span(first + self._shift, origin, 0, end - first)]
         begin, spans = max(first, 0), []
@@ -224,6 +254,7 @@ class Posteriors:
         They hear silence after the end; frames wholly after it are dropped. Less than one step of sound has no frame.
         """
         frames, self._flushed = list(self._end()), True
+        self._set_quick()
         return frames
 
     def reset(self, reason: str = "asked") -> list[Frames | Reset]:
@@ -274,7 +305,7 @@ class Posteriors:
         meta["counters"] = {field.name: getattr(self, f"_{field.name}") for field in fields(_Counters)}
         stages = {"state": self.state.to_bytes(), "resampler": self._resampler.to_bytes()}
         arrays = {name: np.frombuffer(stage, np.uint8) for name, stage in stages.items()}
-        return pack("posteriors", meta, {"pending": self._pending.peek(len(self._pending)), **arrays})
+        return pack("posteriors", meta, {"pending": self._pending.peek(self._pending.count), **arrays})
 
     @classmethod
     def from_bytes(cls, model: Model, data: bytes, steps: Steps | None = None) -> "Posteriors":
@@ -308,6 +339,13 @@ class Posteriors:
         self._shift = 0  # steps that frames now lie later than the model thinks, since samples were skipped
         self._jumps: list[list[int]] = []  # [step of the model, shift from there on], not yet reached
         self._flushed = False
+        self.origin = self._epoch / self.sample_rate
+        self._set_quick()
+
+    def _set_quick(self) -> None:
+        """Keep the stepper at hand where a block of one step needs nothing but a run."""
+        runs, plain = self._runs, not (self._flushed or self._jumps or self._resampler.converts)
+        self._stepper = runs if plain and self._together == 1 and isinstance(runs, Stepper) else None
 
     def _restore(self, resampler: Resampler, state: State, pending: NDArray[np.float32], counters: _Counters) -> None:
         """Take over what was saved, if it fits."""
@@ -327,10 +365,15 @@ class Posteriors:
             setattr(self, f"_{field.name}", getattr(counters, field.name))
         self._jumps = list(map(list, counters.jumps))
         self._runs.load(state)
+        self.origin = self._epoch / self.sample_rate
+        self._set_quick()
 
     def _run(self, stop: int | None = None) -> list[Frames]:
         """Run all whole steps that wait; make `Frames` of them."""
-        parts = [(values[span.begin : span.end].copy(), span) for values, spans in self.answers(stop) for span in spans]
+        parts = []
+        for values, spans in self.answers(stop):
+            check_finite(values)
+            parts += [(values[span.begin : span.end].copy(), span) for span in spans]
         return _joined(parts, self._output.kind)
 
     def _end(self) -> Iterator[Frames]:
@@ -346,7 +389,7 @@ class Posteriors:
         calls = -(-(frames + self._spec.look_ahead_steps) // fixed)
         if self._audio:
             self._pending.append(self._resampler.flush())
-        missing = (calls * fixed - self._steps) * self._samples - len(self._pending)
+        missing = (calls * fixed - self._steps) * self._samples - self._pending.count
         yield from self._run(frames)
         for silence in self._silence(missing, _MOST_STEPS * self._samples):
             self._pending.append(silence)
@@ -369,6 +412,7 @@ class Posteriors:
             self._jumps[-1][1] = shift
         else:
             self._jumps.append([junction, shift])
+        self._set_quick()
 
     def _in_steps(self, samples: int) -> tuple[int, int]:
         """Return a count of the source's samples as a fraction of steps, two whole numbers."""

@@ -54,7 +54,8 @@ class Rows:
             ModelError: If the model fails; the states are as before.
         """
         stepper, count = self._stepper(len(rows)), len(rows)
-        stepper.input(steps)[:count] = x
+        inputs = stepper.input(steps)
+        inputs[:count], inputs[count:] = x, x[:1]  # what fills the call up must not be what failed before
         index = np.array(rows + rows[:1] * (stepper.batch - count))
         for spec in self._specs:
             # mode "clip" writes to the buffer directly; the rows are known to be there

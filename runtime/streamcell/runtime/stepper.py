@@ -53,7 +53,10 @@ class Stepper:
         self._batch, self._initial, self._side = batch, initial, 0
         self._samples, self._first = model.manifest.input.samples_per_step, model.manifest.outputs[0].name
         self._calls: dict[int, _Call] = {}
-        self._bind(model.manifest.steps_per_call or 1)
+        first = self._bind(model.manifest.steps_per_call or 1)
+        self._x: NDArray[np.float32] = first.x[0]
+        self._y: NDArray[np.float32] = first.outputs[self._first][0]
+        self._bindings = first.bindings
 
     @property
     def batch(self) -> int:
@@ -117,6 +120,16 @@ class Stepper:
         self.input(steps)[0] = x
         values: NDArray[np.float32] = self.run(steps)[self._first][0]
         return values
+
+    def advance_once(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Do as `advance` with exactly one call's worth: one step, or as many as each call must hold."""
+        self._x[...] = x
+        try:
+            self._session.run_with_iobinding(self._bindings[self._side])
+        except ORT_ERRORS as error:
+            raise ModelError(f"the model failed: {error}") from error
+        self._side ^= 1
+        return self._y
 
     def _bind(self, steps: int) -> _Call:
         """Make the buffers for calls of ``steps`` steps, and run once: the first time is slow."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.blocks import finite_runs
 from streamcell.runtime.decode import Decoder, make_decoder
@@ -30,11 +30,11 @@ _LARGEST = 1 << 53  # saved counter
 class Stream:
     """Hear samples, tell events: rate conversion, model, decoder.
 
-    All final segments, gaps and resets come in the order of their beginning (segments of labels that can hold at the
-    same time: of their end), the same for any cutting into blocks; a gap comes before a segment that begins with it. So
-    a gap waits until no segment can begin before it, unless more than 64 wait: then the oldest come early. Partial
-    segments, which still go on, come last. Times are seconds since the stream began, lost samples counted; they lie
-    between 0 and `time`.
+    All final segments, gaps and resets come in the same order for any cutting into blocks: that of their beginning, or,
+    where several labels can hold at the same time, that in which they become known. A gap comes before a segment that
+    begins with it; so it waits until no segment can begin before it, unless more than 64 wait: then the oldest come
+    early. Partial segments, which still go on, come last. Times are seconds since the stream began, lost samples
+    counted; they lie between 0 and `time`.
 
     A stream is used by one thread at a time; the model may be shared.
 
@@ -102,9 +102,12 @@ class Stream:
             InputError: If the block does not fit (nothing has changed then), or `flush` was called and `reset` was not.
             ModelError: If the model fails.
         """
+        posteriors = self._posteriors
         if not self._bad:
+            if (values := posteriors.quick(block)) is not None:
+                return self._answer(values)
             try:
-                self._posteriors.take(block)
+                posteriors.take(block)
             except InputError:
                 if self._invalid == "error":
                     raise
@@ -219,7 +222,6 @@ class Stream:
         for values, spans in self._posteriors.answers():
             events += self._decode(spans, self._decoder.read(values))
             spoke = True
-        events = self._due(events)
         return [*events, *self._decoder.partial()] if spoke else events
 
     def accept(self, spans: Iterable[Span], items: list[Any]) -> list[Event]:
@@ -229,11 +231,19 @@ class Stream:
             spans: As `Posteriors.accept` gives them.
             items: As the decoder reads them, one a step.
         """
-        return self._due(self._decode(spans, items))
+        return self._decode(spans, items)
 
     def partial(self) -> list[Segment]:
         """Return the segments that go on, as far as they are known."""
         return self._decoder.partial()
+
+    def _answer(self, values: NDArray[np.float32]) -> list[Event]:
+        """Decode one frame, with as little around it as can be: this is what a live stream does all the time."""
+        posteriors, decoder = self._posteriors, self._decoder
+        if posteriors.frame < 0:
+            return []
+        found = decoder.take(posteriors.frame, posteriors.origin, decoder.read(values))
+        return [*(self._due([*found]) if self._waiting else found), *decoder.partial()]
 
     def _lost(self) -> list[Event]:
         """Tell the samples that were not finite as one gap, now that it has an end."""
@@ -241,9 +251,14 @@ class Stream:
         return self._hear(self._posteriors.iter_gap(samples, "invalid")) if samples else []
 
     def _decode(self, spans: Iterable[Span], items: list[Any]) -> list[Event]:
+        """Decode what was read of some frames; while gaps wait, one by one, so that these get their places."""
         events: list[Event] = []
         for first, origin, begin, end in spans:
-            events += self._decoder.take(first, origin, items[begin:end])
+            if self._waiting:
+                for row in range(begin, end):
+                    events += self._due([*self._decoder.take(first + row - begin, origin, items[row : row + 1])])
+            else:
+                events += self._decoder.take(first, origin, items[begin:end])
         return events
 
     def _hear(self, items: Iterable[Frames | Gap | Reset]) -> list[Event]:
@@ -252,14 +267,15 @@ class Stream:
         speaks = False
         for item in items:
             if isinstance(item, Frames):
-                events += self._decoder.take(item.first, item.origin, self._decoder.read(item.values))
+                span = Span(item.first, item.origin, 0, len(item.values))
+                events += self._decode([span], self._decoder.read(item.values))
                 speaks = True
             elif isinstance(item, Gap) and item.action != "reset":
                 self._waiting.append(item)
+                events += self._due([])
             else:
                 events += [*self._settle(_begin(item)), item]
                 speaks = False
-        events = self._due(events)
         return [*events, *self._decoder.partial()] if speaks else events
 
     def _due(self, events: list[Event]) -> list[Event]:

@@ -1,5 +1,6 @@
 """Greedy CTC with real durations, as a stream."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import Segment
-from streamcell.runtime.frames import Frames
+from streamcell.runtime.frames import Frames, check_finite
 from streamcell.runtime.schema import read
 from streamcell.runtime.wire import pack, unpack
 
@@ -152,6 +153,7 @@ class GreedyCTC:
 
         Raises:
             InputError: If the shape does not fit.
+            ModelError: If there are values that are not finite.
         """
         if values.ndim != 2 or values.shape[1] != len(self._labels):
             raise InputError(f"expected frames [T, {len(self._labels)}], got {list(values.shape)}")
@@ -160,8 +162,10 @@ class GreedyCTC:
         spoken[:, self._blank] = -np.inf
         label = spoken.argmax(1)
         spoken -= spoken[np.arange(len(label)), label][:, None]
-        confidence = 1.0 / np.exp(spoken, out=spoken).sum(1, dtype=np.float64)
-        return list(zip(best.tolist(), label.tolist(), confidence.tolist(), strict=True))
+        confidence: list[float] = (1.0 / np.exp(spoken, out=spoken).sum(1, dtype=np.float64)).tolist()
+        if not math.isfinite(sum(confidence)):
+            check_finite(values)
+        return list(zip(best.tolist(), label.tolist(), confidence, strict=True))
 
     def take(self, first: int, origin: float, items: list[tuple[int, int, float]]) -> list[Segment]:
         """Hear frames ``first``, ... as `read` gave them; return what became final.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamcell.runtime.decode.settings import HysteresisSettings, check_number
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import Segment
-from streamcell.runtime.frames import Frames, log_softmax
+from streamcell.runtime.frames import Frames, check_finite, log_softmax
 from streamcell.runtime.schema import read
 from streamcell.runtime.wire import pack, unpack
 
@@ -116,6 +116,7 @@ class Hysteresis:
         )
         self._columns = [column for column in range(len(labels)) if column not in skip]
         self._names = [labels[column] for column in self._columns]
+        self._width, self._plain = len(labels), kind == "probabilities" and not skipped
         self._threshold, self._release, self._seconds, self._padding = threshold, release, seconds_per_step, padding
         self._min_frames, self._gap_frames = self.settings.min_frames, self.settings.gap_frames
         self.reset()
@@ -150,12 +151,18 @@ class Hysteresis:
 
         Raises:
             InputError: If the shape does not fit.
+            ModelError: If there are values that are not finite.
         """
-        if values.ndim != 2 or values.shape[1] != len(self.settings.labels):
-            raise InputError(f"expected frames [T, {len(self.settings.labels)}], got {list(values.shape)}")
-        probs = np.exp(log_softmax(values)) if self.settings.kind == "logits" else values
-        rows: list[list[float]] = (probs[:, self._columns] if self.settings.skip else probs).tolist()
-        return [(max(row), row) for row in rows]
+        if values.ndim != 2 or values.shape[1] != self._width:
+            raise InputError(f"expected frames [T, {self._width}], got {list(values.shape)}")
+        if not self._plain:
+            check_finite(values)
+            probs = np.exp(log_softmax(values)) if self.settings.kind == "logits" else values
+            values = probs[:, self._columns]
+        rows = [(max(row), row) for row in values.tolist()]
+        if not sum(row[0] for row in rows) < math.inf or (self._width > 1 and self._plain):
+            check_finite(values)
+        return rows
 
     def take(self, first: int, origin: float, items: list[_Row]) -> list[Segment]:
         """Hear frames ``first``, ... as `read` gave them; return what became final.
