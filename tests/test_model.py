@@ -17,7 +17,7 @@ from helpers import LABELS, tiny_manifest, tiny_model
 from streamcell.runtime import model as model_module
 from streamcell.runtime import models
 from streamcell.runtime.errors import InputError, ModelError
-from streamcell.runtime.manifest import InputSpec, Manifest, OutputSpec, StateSpec
+from streamcell.runtime.manifest import GapPolicy, InputSpec, Manifest, OutputSpec, StateSpec
 from streamcell.runtime.model import Model
 from streamcell.runtime.state import State
 from streamcell.runtime.verify import verify
@@ -386,3 +386,31 @@ def test_start_import_and_open_of_ten_megabytes_take_under_half_a_second_of_cpu(
         return float(run.stdout)
 
     assert min(once() for _ in range(3)) < 0.5
+
+
+def test_threads_and_providers_can_be_chosen_among_what_there_is() -> None:
+    data = tiny_model()
+    x = np.random.default_rng(0).standard_normal((1, 160)).astype(np.float32)
+    one, two = Model.open(data), Model.open(data, threads=2, providers=["CPUExecutionProvider"])
+    answers = [model.step(x, model.initial_state())[0]["logits"] for model in (one, two)]
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+    assert two.session.get_session_options().intra_op_num_threads == 2
+    for threads in (0, -1, True, 1.5, 100_000):
+        with pytest.raises(InputError, match="expected 1 to 256 threads"):
+            Model.open(data, threads=threads)  # type: ignore[arg-type]
+    for providers in ([], ["TeaExecutionProvider"], "CPUExecutionProvider"):
+        with pytest.raises(InputError, match=r"expected a list of execution providers of .*CPUExecutionProvider"):
+            Model.open(data, providers=providers)
+
+
+def test_the_fingerprint_is_of_what_steps_and_decodes() -> None:
+    own = Model.open(tiny_model()).fingerprint
+    for words in ({"description": "Another."}, {"licence": "MIT"}, {"training": {"seed": 7}}, {"name": "other"}):
+        assert Model.open(tiny_model(**words)).fingerprint == own
+    for change in (
+        {"gap": GapPolicy("hold", 0.5)},
+        {"decoder": {"name": "ctc-greedy"}},
+        {"look_ahead": 2},
+        {"seed": 1},
+    ):
+        assert Model.open(tiny_model(**change)).fingerprint != own
