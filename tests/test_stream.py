@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from helpers import forged, tiny_model
+from helpers import assert_same, finals, forged, noise, tiny_model
 from streamcell.runtime.decode import GreedyCTC
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import Event, Gap, Reset, Segment
@@ -25,31 +25,8 @@ def open_tiny(action: Any = "fill", reset_after: float = 0.5, **settings: Any) -
     return Model.open(tiny_model(gap=GapPolicy(action, reset_after), **settings))
 
 
-def noise(samples: int, seed: int = 0) -> NDArray[np.float32]:
-    """Make noise that grows and fades, so that segments are long and short."""
-    random = np.random.default_rng(seed)
-    loud = np.repeat(random.uniform(0, 0.5, samples // 40 + 1), 40)[:samples]
-    return (random.standard_normal(samples) * loud).astype(np.float32)
-
-
 def push_all(stream: Stream, samples: NDArray[np.float32], block: int) -> list[Event]:
     return [e for begin in range(0, len(samples), block) for e in stream.push(samples[begin : begin + block])]
-
-
-def finals(events: list[Event]) -> list[Event]:
-    return [event for event in events if not isinstance(event, Segment) or event.final]
-
-
-def assert_same(found: list[Event], expected: list[Event], confidence: float, message: str = "") -> None:
-    """Compare everything exactly but confidences."""
-
-    def without(event: Event) -> Any:
-        return (event.label, event.start, event.end, event.id) if isinstance(event, Segment) else event
-
-    assert list(map(without, found)) == list(map(without, expected)), message
-    for a, b in zip(found, expected, strict=True):
-        if isinstance(a, Segment) and isinstance(b, Segment):
-            assert abs(a.confidence - b.confidence) <= confidence, message
 
 
 def assert_in_order(events: list[Event], end: float) -> None:

@@ -59,10 +59,12 @@ def finite_runs(block: ArrayLike) -> Iterator[NDArray[Any] | int]:
     if array.dtype.kind != "f" or not array.ndim:
         yield array
         return
+    if not len(array):
+        return
     good = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
     cuts = [0, *(np.flatnonzero(good[1:] != good[:-1]) + 1).tolist(), len(good)]
     for begin, end in pairwise(cuts):
-        yield array[begin:end] if begin == end or good[begin] else end - begin
+        yield array[begin:end] if good[begin] else end - begin
 
 
 def _full_scale(dtype: np.dtype[Any]) -> str:

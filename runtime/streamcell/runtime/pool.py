@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Condition, RLock, Semaphore, Thread
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,7 +62,7 @@ class StreamPool:
         max_waiting: Seconds of a stream that may wait to be stepped.
         workers: Threads that step; with 0 nothing happens but in `step`.
         notify: Called in a worker's thread after each call of the model with the streams that were stepped and by how
-            many steps; it must be quick and must not call the pool.
+            many steps; it must be quick, must not call the pool and must not raise.
 
     Raises:
         InputError: If an argument does not fit.
@@ -101,6 +101,7 @@ class StreamPool:
         self._batch = max_batch if model.manifest.batch_invariant else 1
         self._free, self._slots, self._next = list(range(capacity))[::-1], dict[int, _Slot](), 0
         self._queue: deque[_Slot] = deque()
+        self._died: BaseException | None = None
         self._lock, self._ended, self._running = RLock(), False, 0
         self._ready, self._idle = Condition(self._lock), Condition(self._lock)  # for workers, for everybody else
         warm = Semaphore(0)
@@ -198,11 +199,15 @@ class StreamPool:
 
     def gap(self, stream: int, samples: int, reason: str = "missing") -> None:
         """Say that samples of a stream were lost here, as `Stream.gap` does; what waits is stepped first."""
+        with self._lock:
+            self._check_events(self._slot(stream))
         with self._alone(stream) as slot:
             slot.events += filter(is_final, slot.stream.gap(samples, reason))
 
     def reset(self, stream: int, reason: str = "asked") -> None:
         """Begin a stream anew, as `Stream.reset` does."""
+        with self._lock:
+            self._check_events(self._slot(stream))
         with self._alone(stream) as slot:
             slot.events += slot.stream.reset(reason)
 
@@ -247,6 +252,8 @@ class StreamPool:
 
     def _slot(self, stream: int) -> _Slot:
         slot = self._slots.get(stream)
+        if self._died is not None:
+            raise StreamcellError(f"a worker of the pool has died: {self._died!r}") from self._died
         if slot is None:
             raise InputError(f"expected the number of an open stream, got {stream!r}: closed, or of another pool")
         if slot.error is not None:
@@ -259,12 +266,16 @@ class StreamPool:
 
     def _check_room(self, slot: _Slot, block: ArrayLike) -> None:
         posteriors = slot.posteriors
-        seconds = posteriors.waiting + (len(block) if isinstance(block, Sized) else 0) / posteriors.sample_rate
+        samples = len(block) if isinstance(block, Sized) and np.ndim(block) else 0
+        seconds = posteriors.waiting + samples / posteriors.sample_rate
         if seconds > self._max_waiting:
             raise OverloadError(
                 f"stream {slot.id} would have {seconds:.2f} s waiting, at most {self._max_waiting:g} s may; push less "
                 "at a time, wait for it to be stepped, or report what cannot wait as gap()"
             )
+        self._check_events(slot)
+
+    def _check_events(self, slot: _Slot) -> None:
         if len(slot.events) >= _MOST_EVENTS:
             raise OverloadError(f"stream {slot.id} has {len(slot.events)} events waiting; fetch them with events()")
 
@@ -283,6 +294,7 @@ class StreamPool:
         with self._lock:
             slot = self._slot(stream)
             self._idle.wait_for(lambda: not slot.busy)
+            self._slot(stream)  # it may have failed meanwhile
             slot.busy = True
             if slot.queued:
                 self._queue.remove(slot)
@@ -317,7 +329,11 @@ class StreamPool:
                 if self._ended:
                     return
                 batch, steps, x = self._pick()
-            self._run(batch, steps, x)
+            try:
+                self._run(batch, steps, x)
+            except BaseException as error:
+                self._died = error
+                raise
 
     def _patience(self) -> float:
         """Return for how many seconds more to wait for company."""
@@ -339,21 +355,36 @@ class StreamPool:
     def _run(self, batch: list[_Slot], steps: int, x: NDArray[np.float32]) -> None:
         """Step streams together and let each hear its part of the answer."""
         try:
-            values = self._rows.run([slot.row for slot in batch], steps, x)
-            broken = [] if math.isfinite(values.sum()) else np.flatnonzero(~np.isfinite(values).all((1, 2))).tolist()
-            if broken:
-                values[broken] = 0
-            items = batch[0].stream.decoder.read(values.reshape(-1, values.shape[2]))
-            with self._lock:
-                for i, slot in enumerate(batch):
-                    spans = slot.posteriors.accept(steps)
-                    slot.events += slot.stream.accept(spans, items[i * steps : (i + 1) * steps])
-                for i in broken:
-                    batch[i].error = ModelError("the model gave values that are not finite; its weights are broken")
-        except ModelError as error:
-            for slot in batch:
-                slot.error = error
+            self._step(batch, steps, x)
         finally:
             self._release(batch)
         if self._notify is not None:
             self._notify([slot.id for slot in batch], steps)
+
+    def _step(self, batch: list[_Slot], steps: int, x: NDArray[np.float32]) -> None:
+        try:
+            values = self._rows.run([slot.row for slot in batch], steps, x)
+        except ModelError as error:
+            if len(batch) == 1:
+                batch[0].error = error
+                return
+            for i, slot in enumerate(batch):  # one of them may be to blame
+                self._step([slot], steps, x[i : i + 1])
+            return
+        good: list[bool] = np.asarray(np.isfinite(values).all(axis=(1, 2))).tolist()
+        if not all(good):
+            values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+        items = batch[0].stream.decoder.read(values.reshape(-1, values.shape[2]))
+        with self._lock:
+            for i, slot in enumerate(batch):
+                self._hear(slot, items[i * steps : (i + 1) * steps], good=good[i])
+
+    def _hear(self, slot: _Slot, items: list[Any], *, good: bool) -> None:
+        """Give a stream its part of the answer; what goes wrong there stays there."""
+        try:
+            spans = slot.posteriors.accept(len(items))
+            if not good:
+                raise ModelError("the model gave values that are not finite; its weights or its input are broken")
+            slot.events += slot.stream.accept(spans, items)
+        except StreamcellError as error:
+            slot.error = error

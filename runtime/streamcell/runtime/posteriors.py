@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import chain, pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -67,9 +68,11 @@ class _Counters:
     flushed: bool
 
     def __post_init__(self) -> None:
-        numbers = (self.clock, self.epoch, self.held, self.steps, self.shift, *(n for jump in self.jumps for n in jump))
-        pairs = all(len(jump) == 2 for jump in self.jumps)
-        if not pairs or not 0 <= min(numbers) <= max(numbers) < _LARGEST or self.epoch + self.held > self.clock:
+        places = [(0, self.shift), *self.jumps]
+        pairs = all(len(place) == 2 for place in places)
+        rising = pairs and all(a[0] <= b[0] and a[1] <= b[1] for a, b in pairwise(places))
+        numbers = (self.clock, self.epoch, self.held, self.steps, *chain.from_iterable(places))
+        if not rising or not 0 <= min(numbers) <= max(numbers) < _LARGEST or self.epoch + self.held > self.clock:
             raise ValueError(f"{self} contradict each other")
 
 
@@ -177,6 +180,13 @@ class Posteriors:
         self.frame = self._steps - self._look_ahead + self._shift
         self._steps += 1
         return values
+
+    @property
+    def place(self) -> tuple[int, float]:
+        """Return number and origin of the next frame, as in `Frames`."""
+        begin = max(0, self._steps - self._look_ahead)
+        shift = next((shift for step, shift in reversed(self._jumps) if step <= begin), self._shift)
+        return begin + shift, self.origin
 
     def take(self, block: ArrayLike) -> None:
         """Take the next samples as `push` does, and let them wait: for who runs the steps of many streams together.

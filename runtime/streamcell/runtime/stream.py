@@ -189,9 +189,11 @@ class Stream:
             gaps = [from_dict(gap) for gap in meta["waiting"]]
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"a saved stream is damaged: {error!r}") from error
-        bad = type(stream._bad) is not int or not 0 <= stream._bad < _LARGEST
-        if stream._invalid not in ("error", "gap") or bad or len(gaps) > _MOST_WAITING:
+        most = {"error": 0, "gap": _LARGEST}.get(str(stream._invalid), -1)
+        if type(stream._bad) is not int or not 0 <= stream._bad <= most or len(gaps) > _MOST_WAITING:
             raise InputError(f"a saved stream is damaged: {meta!r:.200}")
+        if not stream._decoder.follows(*posteriors.place):
+            raise InputError("a saved stream is damaged: its decoder has heard other frames than its model gave")
         stream._waiting = [gap for gap in gaps if isinstance(gap, Gap)]
         return stream
 

@@ -145,6 +145,10 @@ class GreedyCTC:
             return []
         return [*self.take(frames.first, frames.origin, self.read(frames.values)), *self.partial()]
 
+    def follows(self, first: int, origin: float) -> bool:
+        """Tell whether frames from ``first`` on, counted from ``origin`` seconds, may come next."""
+        return self._next is None or (self._next <= first and self._origin == origin)
+
     def read(self, values: NDArray[np.float32]) -> list[tuple[int, int, float]]:
         """Return for each row the best label, the best without the blank, and its probability without the blank.
 
@@ -262,7 +266,7 @@ class GreedyCTC:
 
     def _join(self, first: int, origin: float) -> list[Segment]:
         """Fit new frames to those before; return the token that a hole between them ends."""
-        if self._next is not None and (self._next > first or self._origin != origin):
+        if not self.follows(first, origin):
             raise InputError(
                 f"expected frame {self._next} counted from {self._origin} s, got frame {first} counted from "
                 f"{origin} s; flush() before frames that do not follow"

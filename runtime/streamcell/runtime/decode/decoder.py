@@ -22,6 +22,9 @@ class Decoder(Protocol):
     def settled(self) -> float:
         """Return the time (seconds) before which no segment will begin any more; -inf before the first frame."""
 
+    def follows(self, first: int, origin: float) -> bool:
+        """Tell whether frames from ``first`` on, counted from ``origin`` seconds, may come next."""
+
     def read(self, values: NDArray[np.float32]) -> list[Any]:
         """Return what `take` needs of each row of `values [N, C]`."""
 

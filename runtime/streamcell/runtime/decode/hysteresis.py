@@ -143,6 +143,10 @@ class Hysteresis:
             return []
         return [*self.take(frames.first, frames.origin, self.read(frames.values)), *self.partial()]
 
+    def follows(self, first: int, origin: float) -> bool:
+        """Tell whether frames from ``first`` on, counted from ``origin`` seconds, may come next."""
+        return self._next is None or (self._next <= first and self._origin == origin)
+
     def read(self, values: NDArray[np.float32]) -> list[_Row]:
         """Return for each row the probabilities of the labels that are not skipped, their largest before them.
 
@@ -234,7 +238,7 @@ class Hysteresis:
 
     def _join(self, first: int, origin: float) -> list[Segment]:
         """Fit new frames to those before; return the segments that a hole between them ends."""
-        if self._next is not None and (self._next > first or self._origin != origin):
+        if not self.follows(first, origin):
             raise InputError(
                 f"expected frame {self._next} counted from {self._origin} s, got frame {first} counted from "
                 f"{origin} s; flush() before frames that do not follow"
