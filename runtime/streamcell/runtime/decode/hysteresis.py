@@ -159,14 +159,15 @@ class Hysteresis:
         """
         if values.ndim != 2 or values.shape[1] != self._width:
             raise InputError(f"expected frames [T, {self._width}], got {list(values.shape)}")
-        if not self._plain:
-            check_finite(values)
-            probs = np.exp(log_softmax(values)) if self.settings.kind == "logits" else values
-            values = probs[:, self._columns]
-        rows = [(max(row), row) for row in values.tolist()]
-        if not sum(row[0] for row in rows) < math.inf or (self._width > 1 and self._plain):
-            check_finite(values)
-        return rows
+        if self._plain and self._width == 1:  # as of a voice detector: nothing to choose, little to check
+            column: list[float] = values[:, 0].tolist()
+            if not math.isfinite(sum(column)):
+                check_finite(values)
+            return [(p, [p]) for p in column]
+        check_finite(values)
+        probs = np.exp(log_softmax(values)) if self.settings.kind == "logits" else values
+        rows: list[list[float]] = (probs[:, self._columns] if self.settings.skip else probs).tolist()
+        return [(max(row), row) for row in rows]
 
     def take(self, first: int, origin: float, items: list[_Row]) -> list[Segment]:
         """Hear frames ``first``, ... as `read` gave them; return what became final.
