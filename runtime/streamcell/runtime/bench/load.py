@@ -54,11 +54,12 @@ class Clock:
     ``notify``; `play` does the rest.
 
     Args:
-        step: Length of a step in seconds.
+        step: Length of a step in seconds: of a call, where the model takes a fixed number of its steps.
+        unit: That number.
     """
 
-    def __init__(self, step: float) -> None:
-        self.step, self._lock = step, Lock()
+    def __init__(self, step: float, unit: int = 1) -> None:
+        self.step, self._unit, self._lock = step, unit, Lock()
         self.start([], 0.0)
 
     def start(self, streams: Sequence[int], begin: float) -> None:
@@ -78,10 +79,11 @@ class Clock:
         self._pushed[k] += 1
 
     def answered(self, streams: Sequence[int], steps: int) -> None:
-        """Take note that these were just stepped, each by so many steps."""
+        """Take note that these were just stepped, each by so many of the model's steps."""
         now = time.perf_counter()
         with self._lock:
             index = np.array([self._places[stream] for stream in streams if stream in self._places], np.intp)
+            steps //= self._unit
             number = self._done[index] + np.arange(1, steps + 1)[:, None]
             self._delays.append((now - self._begin - (self._offsets[index] + number) * self.step).ravel())
             self._done[index] += steps
