@@ -321,3 +321,18 @@ def test_memory_is_flat() -> None:
             sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     assert max(sizes[20:]) - max(sizes[10:20]) < 10_000, "16 bytes a push"
+
+
+def test_the_state_is_a_copy_of_the_streams_own() -> None:
+    model, sound = Model.open(FILES["ctc"]), noise(800)
+    stream = Stream(model)
+    stream.push(sound)
+    with StreamPool(model, 2, max_latency_ms=60_000) as pool:
+        other, own = pool.open(), pool.open()
+        pool.push(other, noise(400, 1))
+        pool.push(own, sound)
+        state = pool.state(own)
+        for name, expected in stream.state.items():
+            np.testing.assert_allclose(state[name], expected, atol=1e-5)
+        pool.push(own, sound)
+        assert pool.state(own) != state

@@ -19,6 +19,7 @@ from streamcell.runtime.model import Model
 from streamcell.runtime.posteriors import Posteriors
 from streamcell.runtime.resample import Quality
 from streamcell.runtime.rows import MOST_ROWS, Row, Rows
+from streamcell.runtime.state import State
 from streamcell.runtime.stream import Invalid, Stream
 
 __all__ = ["StreamPool"]
@@ -218,6 +219,11 @@ class StreamPool:
         """
         with self._alone(stream) as slot:
             return slot.stream.snapshot()
+
+    def state(self, stream: int) -> State:
+        """Return a copy of the model's state of a stream, after what waits was stepped."""
+        with self._alone(stream) as slot:
+            return slot.stream.state
 
     def close(self, stream: int) -> list[Event]:
         """End a stream: step what waits, flush, give its place away; return the last events."""
