@@ -125,7 +125,8 @@ class _Trials:
 
     def run(self, workers: int, pinned: bool, start: int, most: int) -> Carried:
         """Search from ``start`` streams up to ``most`` in a pool of so many workers."""
-        most, clock, p99 = min(most, self._most), Clock(self._heard.seconds, self._model.manifest.steps_per_call or 1), dict[int, float]()
+        clock = Clock(self._heard.seconds, self._model.manifest.steps_per_call or 1)
+        most, p99 = min(most, self._most), dict[int, float]()
         with StreamPool(self._model, most, max_waiting=self._waiting, workers=workers, notify=clock.answered) as pool:
             ids: list[int] = []
 
