@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Condition, RLock, Semaphore, Thread
@@ -272,7 +272,10 @@ class StreamPool:
 
     def _check_room(self, slot: _Slot, block: ArrayLike) -> None:
         posteriors = slot.posteriors
-        samples = len(block) if isinstance(block, Sized) and np.ndim(block) else 0
+        try:
+            samples = len(block)  # type: ignore[arg-type]
+        except TypeError:  # it will be refused for what it is
+            samples = 0
         seconds = posteriors.waiting + samples / posteriors.sample_rate
         if seconds > self._max_waiting:
             raise OverloadError(
