@@ -289,3 +289,14 @@ def test_forged_bytes_are_refused(path: str, value: Any) -> None:
     model = open_tiny()
     with pytest.raises(InputError):
         Stream.restore(model, forged(Stream(model).snapshot(), "stream", path, value))
+
+
+def test_a_gap_that_is_refused_loses_no_gap_before_it() -> None:
+    stream = Stream(open_tiny(), invalid="gap")
+    stream.push(noise(100))
+    stream.push(np.full(50, np.nan))
+    for samples, reason in ((10, "sloth"), (-1, "missing")):
+        with pytest.raises(InputError):
+            stream.gap(samples, reason)
+    gaps = [event for event in stream.push(noise(100)) + stream.flush() if isinstance(event, Gap)]
+    assert gaps == [Gap(100 / 1600, 150 / 1600, 50, "invalid", "fill")]

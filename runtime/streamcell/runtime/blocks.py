@@ -9,9 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.errors import InputError
 
-__all__ = ["as_features", "as_samples", "finite_runs", "is_quiet"]
+__all__ = ["QUIET", "as_features", "as_samples", "finite_runs", "is_quiet"]
 
 _LOUDEST = 64.0  # far above any overshoot of a lossy codec, far below 16-bit numbers passed as float
+
+QUIET = _LOUDEST**2
+"""Sum of squares up to which no sample can be too loud."""
 
 
 def as_samples(block: ArrayLike) -> NDArray[np.float32]:
@@ -86,7 +89,7 @@ def _complaint(array: NDArray[np.floating[Any]]) -> str:
 
 def is_quiet(samples: NDArray[np.floating[Any]]) -> bool:
     """Tell, in one pass, that all samples are finite and far from too loud; what is not quiet may still be right."""
-    return bool(np.vdot(samples, samples) <= _LOUDEST**2)  # NaN is not
+    return bool(np.vdot(samples, samples) <= QUIET)  # NaN is not
 
 
 def as_features(block: ArrayLike, channels: int) -> NDArray[np.float32]:

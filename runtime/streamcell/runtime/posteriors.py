@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamcell.runtime.blocks import as_features, as_samples
+from streamcell.runtime.blocks import QUIET, as_features, as_samples
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import GAP_REASONS, Gap, Reset
 from streamcell.runtime.frames import Frames, check_finite
@@ -26,7 +26,6 @@ _VERSION = 2
 _MOST_STEPS = 64  # a call, and of silence at a time
 _LARGEST = 1 << 53  # saved counter
 _FLOAT32 = np.dtype(np.float32)
-_QUIET = 4096.0  # sum of squares, see `is_quiet`
 
 
 class Steps(Protocol):
@@ -172,7 +171,7 @@ class Posteriors:
             or block.dtype is not _FLOAT32
             or block.shape != self._shape
             or self._pending.count
-            or not np.vdot(block, block) <= _QUIET
+            or not np.vdot(block, block) <= QUIET
         ):
             return None
         values = self._stepper.advance_once(block)
@@ -291,7 +290,7 @@ class Posteriors:
 
     def iter_gap(self, samples: int, reason: str = "missing") -> Iterator[Frames | Gap]:
         """Do as `gap`, piece by piece as it is taken: for gaps too long for a list. It must be taken to its end."""
-        self._check_gap(samples, reason)
+        self.check_gap(samples, reason)
         if not samples:
             return
         policy, end = self._model.manifest.gap, (self._clock + samples) / self.sample_rate
@@ -432,7 +431,8 @@ class Posteriors:
         if self._flushed:
             raise InputError(f"the stream was flushed and has ended; call reset() before {purpose}")
 
-    def _check_gap(self, samples: int, reason: str) -> None:
+    def check_gap(self, samples: int, reason: str) -> None:
+        """Raise what `gap` would raise for arguments that do not fit; do nothing else."""
         if isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 0:
             raise InputError(f"a gap must be a whole number of the source's samples, 0 or more; got {samples!r}")
         if reason not in GAP_REASONS:

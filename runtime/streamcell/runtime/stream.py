@@ -149,6 +149,7 @@ class Stream:
         Raises:
             InputError: If an argument does not fit, or the stream was flushed.
         """
+        self._posteriors.check_gap(samples, reason)  # before anything is told
         return [*filter(is_final, self._lost()), *self._hear(self._posteriors.iter_gap(samples, reason))]
 
     def snapshot(self) -> bytes:
@@ -222,18 +223,27 @@ class Stream:
         events: list[Event] = []
         spoke = False
         for values, spans in self._posteriors.answers():
-            events += self._decode(spans, self._decoder.read(values))
+            events += self.accept(spans, self._decoder.read(values))
             spoke = True
         return [*events, *self._decoder.partial()] if spoke else events
 
     def accept(self, spans: Iterable[Span], items: list[Any]) -> list[Event]:
-        """Hear what the model said of steps that were run elsewhere; return final events.
+        """Hear what the model said of some steps, run here or elsewhere; return final events.
+
+        While gaps wait, frames are decoded one by one, so that these get their places.
 
         Args:
             spans: As `Posteriors.accept` gives them.
             items: As the decoder reads them, one a step.
         """
-        return self._decode(spans, items)
+        events: list[Event] = []
+        for first, origin, begin, end in spans:
+            if self._waiting:
+                for row in range(begin, end):
+                    events += self._due([*self._decoder.take(first + row - begin, origin, items[row : row + 1])])
+            else:
+                events += self._decoder.take(first, origin, items[begin:end])
+        return events
 
     def partial(self) -> list[Segment]:
         """Return the segments that go on, as far as they are known."""
@@ -252,17 +262,6 @@ class Stream:
         samples, self._bad = self._bad, 0
         return self._hear(self._posteriors.iter_gap(samples, "invalid")) if samples else []
 
-    def _decode(self, spans: Iterable[Span], items: list[Any]) -> list[Event]:
-        """Decode what was read of some frames; while gaps wait, one by one, so that these get their places."""
-        events: list[Event] = []
-        for first, origin, begin, end in spans:
-            if self._waiting:
-                for row in range(begin, end):
-                    events += self._due([*self._decoder.take(first + row - begin, origin, items[row : row + 1])])
-            else:
-                events += self._decoder.take(first, origin, items[begin:end])
-        return events
-
     def _hear(self, items: Iterable[Frames | Gap | Reset]) -> list[Event]:
         """Decode frames as they come; put gaps and resets between the segments."""
         events: list[Event] = []
@@ -270,7 +269,7 @@ class Stream:
         for item in items:
             if isinstance(item, Frames):
                 span = Span(item.first, item.origin, 0, len(item.values))
-                events += self._decode([span], self._decoder.read(item.values))
+                events += self.accept([span], self._decoder.read(item.values))
                 speaks = True
             elif isinstance(item, Gap) and item.action != "reset":
                 self._waiting.append(item)
