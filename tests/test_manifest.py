@@ -35,11 +35,36 @@ def test_round_trip(manifest: Manifest) -> None:
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
-def test_features() -> None:
-    spec = InputSpec("x", "features", 50, 6, 1, 0)
+def of_features(**changes: Any) -> Manifest:
+    spec = InputSpec("x", "features", 50, 3, 1, 0, ("acc x", "acc y", "heart"), ("g", "g", "1/min"))
     output = replace(tiny_manifest().outputs[0], seconds_per_step=0.02)
-    manifest = tiny_manifest(input=spec, outputs=(output,))
-    assert Manifest.from_json(manifest.to_json()).input.seconds_per_step == 0.02
+    return tiny_manifest(input=replace(spec, **changes), outputs=(output,))
+
+
+@pytest.mark.parametrize("manifest", [of_features(), of_features(channel_names=(), units=())])
+def test_features(manifest: Manifest) -> None:
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert manifest.input.seconds_per_step == 0.02
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"channel_names": ("a", "b")}, "input.channel_names must be one a channel, all different"),
+        ({"channel_names": ("a", "b", "B ")}, "input.channel_names must be one a channel, all different"),
+        ({"channel_names": ("a", "b", " ")}, "input.channel_names must be one a channel, all different"),
+        ({"units": ("g",)}, r"input.units must be one a channel, got \('g',\)"),
+    ],
+)
+def test_channels_that_contradict(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        of_features(**changes)
+
+
+def test_files_written_before_channels_had_names() -> None:
+    document = json.loads(tiny_manifest().to_json())
+    del document["input"]["channel_names"], document["input"]["units"]
+    assert Manifest.from_json(json.dumps(document)) == tiny_manifest()
 
 
 @pytest.mark.parametrize(
@@ -54,6 +79,8 @@ def test_features() -> None:
         ("input/sample_rate", 16000.5, "manifest.input.sample_rate must be an integer"),
         ("input/sample_rate", 0, "manifest.input.sample_rate must be from 1"),
         ("input/channels", 2, "manifest.input.channels must be 1 for audio"),
+        ("input/channel_names", ["left"], "manifest.input.channel_names must be left out for audio"),
+        ("input/units", ["Pa"], "manifest.input.units must be left out for audio"),
         ("input/kind", "features", "manifest.input.samples_per_step must be 1 for features"),
         ("input/look_ahead_steps", -1, "manifest.input.look_ahead_steps"),
         ("states/0/shape", ["B", "T"], r"manifest.states\[0\].shape"),

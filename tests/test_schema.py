@@ -1,7 +1,7 @@
 """JSON into dataclasses: exactly the fields, exactly the types."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
@@ -78,3 +78,17 @@ def test_what_is_nested_a_little_is_read() -> None:
 def test_not_an_object() -> None:
     with pytest.raises(ModelError, match="outer must be a JSON object"):
         read(Outer, [], "outer")
+
+
+@dataclass(frozen=True)
+class Grown:
+    name: str
+    added: tuple[str, ...] = field(default=("usual",), metadata={"optional": True})
+    kept: int = 3
+
+
+def test_only_what_is_optional_may_be_missing() -> None:
+    assert read(Grown, {"name": "n", "kept": 4}, "it") == Grown("n", ("usual",), 4)
+    assert read(Grown, {"name": "n", "added": [], "kept": 4}, "it") == Grown("n", (), 4)
+    with pytest.raises(ModelError, match=r"it\.kept is missing"):
+        read(Grown, {"name": "n", "added": []}, "it")

@@ -46,6 +46,8 @@ class InputSpec:
         samples_per_step: New samples that one step takes; 1 for features.
         look_ahead_steps: Output frame t, from 0, describes the step that begins at
             ``(t - look_ahead_steps) * seconds_per_step``; frames before 0 s describe nothing.
+        channel_names: Of features, one a channel, or none.
+        units: Of features, one a channel, e.g. ``"g"`` or ``"rad/s"``, or none.
     """
 
     name: str
@@ -54,6 +56,8 @@ class InputSpec:
     channels: int
     samples_per_step: int
     look_ahead_steps: int
+    channel_names: tuple[str, ...] = field(default=(), metadata={"optional": True})
+    units: tuple[str, ...] = field(default=(), metadata={"optional": True})
 
     @property
     def seconds_per_step(self) -> float:
@@ -241,7 +245,13 @@ def _check_input(spec: InputSpec) -> None:
     _require(waits, "input.look_ahead_steps", f"from 0 to {_MAX_LOOK_AHEAD} s of steps", spec.look_ahead_steps)
     if spec.kind == "audio":
         _require(spec.channels == 1, "input.channels", "1 for audio", spec.channels)
+        _require(not spec.channel_names, "input.channel_names", "left out for audio", spec.channel_names)
+        _require(not spec.units, "input.units", "left out for audio", spec.units)
     else:
+        names = {name.strip().casefold() for name in spec.channel_names}
+        known = not names or len(names) == len(spec.channel_names) == spec.channels
+        _require(known and "" not in names, "input.channel_names", "one a channel, all different", spec.channel_names)
+        _require(len(spec.units) in (0, spec.channels), "input.units", "one a channel", spec.units)
         _require(spec.samples_per_step == 1, "input.samples_per_step", "1 for features", spec.samples_per_step)
 
 

@@ -15,6 +15,8 @@ _MAX_DEPTH = 32  # of what has no fields of its own, so that whoever walks it ne
 def read(kind: type[_T], value: object, path: str) -> _T:
     """Make a dataclass of a JSON object that has exactly its fields, none missing and none more.
 
+    A field with ``metadata={"optional": True}`` may be missing: then it takes its default.
+
     Annotations may be str, int, float (an integer is one too), bool, dict, ``Literal`` of strings, ``tuple[X, ...]``
     (a JSON list), a union of these, and dataclasses.
 
@@ -84,12 +86,13 @@ def _read_fields(kind: Any, value: Any, path: str) -> Any:
     if not isinstance(value, dict):
         raise ModelError(f"{path} must be a JSON object, got {value!r:.80}")
     names = [item.name for item in fields(kind)]
+    optional = {item.name for item in fields(kind) if item.metadata.get("optional")}
     if unknown := [key for key in value if key not in names]:
         raise ModelError(f"{path}.{unknown[0]} is not a known key; expected: {', '.join(names)}")
-    if missing := [name for name in names if name not in value]:
+    if missing := [name for name in names if name not in value and name not in optional]:
         raise ModelError(f"{path}.{missing[0]} is missing; export the model again")
     hints = get_type_hints(kind)
-    return kind(**{name: _read(hints[name], value[name], f"{path}.{name}") for name in names})
+    return kind(**{name: _read(hints[name], value[name], f"{path}.{name}") for name in names if name in value})
 
 
 def _describe(kind: Any) -> str:

@@ -76,6 +76,8 @@ def _input(manifest: "Manifest") -> Iterator[tuple[str, str]]:
     shape = "[B, N]" if spec.kind == "audio" else f"[B, T, {spec.channels}]"
     rate = f"{spec.sample_rate} Hz" + (" (other rates are converted)" if spec.kind == "audio" else "")
     yield "input", f"{spec.name}: {spec.kind}, float32 {shape}, {rate}, {spec.channels} channel(s)"
+    for index, name in enumerate(spec.channel_names):
+        yield "channel", f"{name}, {spec.units[index]}" if spec.units else name
     yield "step", f"{spec.samples_per_step} samples, {step:g} ms; look-ahead {spec.look_ahead_steps * step:g} ms"
 
 
