@@ -6,18 +6,26 @@ import pytest
 import torch
 
 from streamcell.train import checkpoint
-from streamcell.train.recipe import parse_recipe
+from streamcell.train.phonemes import PhonemeTask
+from streamcell.train.recipe import PhonemeRecipe, parse_recipe
 
-TEXT = 'name = "tiny"\n[data]\ncorpora = [{path = "speech"}]\n[model]\nhidden = 16\nchannels = 8\nlayers = 1\n'
+TEXT = 'task = "phonemes"\nname = "tiny"\n[data]\ncorpora = [{path = "speech"}]\n[model]\nhidden = 16\nchannels = 8\nlayers = 1\n'
+
+
+def weights() -> dict[str, torch.Tensor]:
+    recipe = parse_recipe(TEXT)
+    assert isinstance(recipe, PhonemeRecipe)
+    return recipe.network().state_dict()
 
 
 def test_best_round_trips(tmp_path: Path) -> None:
-    network = parse_recipe(TEXT).network()
-    checkpoint.save_best(tmp_path / "best.pt", network.state_dict(), TEXT, {"updates": 3})
+    saved = weights()
+    checkpoint.save_best(tmp_path / "best.pt", saved, TEXT, PhonemeTask.columns, {"updates": 3})
     best = checkpoint.load_best(tmp_path)
     assert best.figures == {"updates": 3}
+    assert best.columns == PhonemeTask.columns
     assert not best.network.training
-    for name, value in network.state_dict().items():
+    for name, value in saved.items():
         assert torch.equal(best.network.state_dict()[name], value)
 
 
@@ -30,7 +38,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 10, 1000, -50])
 def test_a_damaged_file_is_refused(tmp_path: Path, size: int) -> None:
-    checkpoint.save_best(tmp_path / "best.pt", parse_recipe(TEXT).network().state_dict(), TEXT, {})
+    checkpoint.save_best(tmp_path / "best.pt", weights(), TEXT, PhonemeTask.columns, {})
     data = (tmp_path / "best.pt").read_bytes()
     (tmp_path / "best.pt").write_bytes(data[:size])
     with pytest.raises(checkpoint.CheckpointError, match="cannot read the checkpoint"):
@@ -38,8 +46,8 @@ def test_a_damaged_file_is_refused(tmp_path: Path, size: int) -> None:
 
 
 def test_weights_that_do_not_fit_their_recipe_are_refused(tmp_path: Path) -> None:
-    weights = parse_recipe(TEXT).network().state_dict()
-    checkpoint.save_best(tmp_path / "best.pt", weights, TEXT.replace("hidden = 16", "hidden = 8"), {})
+    text = TEXT.replace("hidden = 16", "hidden = 8")
+    checkpoint.save_best(tmp_path / "best.pt", weights(), text, PhonemeTask.columns, {})
     with pytest.raises(checkpoint.CheckpointError, match="does not fit its own recipe"):
         checkpoint.load_best(tmp_path)
 

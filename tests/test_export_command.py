@@ -17,9 +17,12 @@ from streamcell.export.graph import build_model
 from streamcell.runtime.cli.main import main
 from streamcell.runtime.model import Model
 from streamcell.train.checkpoint import save_best
+from streamcell.train.phonemes import PhonemeTask
 from streamcell.train.recipe import parse_recipe
+from streamcell.train.task import make_network
 
 RECIPE = """
+task = "phonemes"
 name = "tiny"
 [data]
 corpora = [{path = "speech"}]
@@ -36,7 +39,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(parity, "_STEPS", (1, 3))
     folder = tmp_path / "run"
     folder.mkdir()
-    save_best(folder / "best.pt", parse_recipe(RECIPE).network().state_dict(), RECIPE, {"validation_error_rate": 0.5})
+    recipe, columns = parse_recipe(RECIPE), PhonemeTask.columns
+    weights = make_network(recipe, columns).state_dict()
+    save_best(folder / "best.pt", weights, RECIPE, columns, {"validation_error_rate": 0.5})
     return folder
 
 

@@ -11,8 +11,10 @@ from streamcell.runtime.manifest import GapPolicy, InputSpec, OutputSpec
 from streamcell.runtime.model import Model
 from streamcell.train.checkpoint import Best
 from streamcell.train.recipe import LABELS, parse_recipe
+from streamcell.train.task import Columns
 
 RECIPE = """
+task = "phonemes"
 name = "tiny"
 description = "A tiny network."
 licence = "CC0-1.0"
@@ -30,7 +32,7 @@ seed = 11
 @pytest.fixture
 def best(monkeypatch: pytest.MonkeyPatch) -> Best:
     monkeypatch.setattr(parity, "_STEPS", (1, 3))
-    return Best(random_network(cell="lstm"), parse_recipe(RECIPE), LABELS, {"validation_error_rate": 0.25})
+    return Best(random_network(cell="lstm"), parse_recipe(RECIPE), Columns(LABELS), {"validation_error_rate": 0.25})
 
 
 def test_the_manifest_is_filled_from_the_recipe(best: Best) -> None:

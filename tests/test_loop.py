@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from streamcell.runtime.errors import StreamcellError
-from streamcell.train.data.corpora import load_material
 from streamcell.train.data.lanes import Lanes
 from streamcell.train.loop import Prefetch, Trainer, learning_rate
-from streamcell.train.recipe import Recipe, TrainRecipe, parse_recipe
+from streamcell.train.phonemes import PhonemeTask
+from streamcell.train.recipe import PhonemeRecipe, TrainRecipe, parse_recipe
 from streamcell.train.team import Team
 
 TEXT = """
+task = "phonemes"
 name = "tiny"
 [data]
 corpora = [{path = "speech/train", validation_speakers = ["1334"]}]
@@ -30,12 +31,16 @@ average = 0.5
 """
 
 
-def trainer_of(corpus: Path) -> Trainer:
+def task_of(corpus: Path) -> PhonemeTask:
     recipe = parse_recipe(TEXT)
-    torch.manual_seed(recipe.train.seed)
-    network = recipe.network()
-    material = load_material(recipe, corpus, corpus / "cache", network.sample_rate, lambda *_: None)
-    return Trainer(recipe, network, [material.lanes(recipe, network.samples_per_step)], Team())
+    assert isinstance(recipe, PhonemeRecipe)
+    return PhonemeTask(recipe, corpus, corpus / "cache", lambda *_: None)
+
+
+def trainer_of(corpus: Path) -> Trainer:
+    task = task_of(corpus)
+    torch.manual_seed(task.recipe.train.seed)
+    return Trainer(task, task.recipe.network(), Team())
 
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:
@@ -55,7 +60,7 @@ def test_frames_first_then_ctc_and_the_average_follows(corpus: Path) -> None:
         updates.append(update)
         weights.append(trainer.network.head.weight.detach().clone())
     assert [update.number for update in updates] == [1, 2, 3]
-    assert [update.ctc > 0 for update in updates] == [False, True, True]
+    assert [[*update.losses] for update in updates] == [["frame"], ["ctc", "frame"], ["ctc", "frame"]]
     # Early on the average keeps n / (n + 10) of itself: all of the first weights' past is forgotten at n = 0.
     expected = weights[0]
     for n in (1, 2):
@@ -78,10 +83,7 @@ def test_what_goes_wrong_while_drawing_is_raised_where_the_chunk_is_wanted(corpu
         def draw(self) -> None:  # type: ignore[override]
             raise OSError("disk gone")
 
-    recipe: Recipe = parse_recipe(TEXT)
-    network = recipe.network()
-    material = load_material(recipe, corpus, corpus / "cache", network.sample_rate, lambda *_: None)
-    lanes = material.lanes(recipe, network.samples_per_step)
+    lanes = task_of(corpus).lanes(0)
     lanes.__class__ = Failing
     with Prefetch(lanes) as chunks, pytest.raises(OSError, match="disk gone"):
         chunks()

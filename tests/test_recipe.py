@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from helpers import SAMPLES
-from streamcell.train.recipe import LABELS, RecipeError, parse_recipe, read_recipe
+from streamcell.train.recipe import LABELS, PhonemeRecipe, RecipeError, parse_recipe, read_recipe
 
-GOOD = 'name = "tiny"\n[data]\ncorpora = [{path = "speech"}]\n'
+GOOD = 'task = "phonemes"\nname = "tiny"\n[data]\ncorpora = [{path = "speech"}]\n'
 
 
 def test_labels_are_blank_silence_and_39_phones() -> None:
@@ -18,6 +18,7 @@ def test_labels_are_blank_silence_and_39_phones() -> None:
 
 def test_the_shipped_recipe_is_read_and_names_no_evaluation_data() -> None:
     recipe, text = read_recipe(SAMPLES / "recipe.toml")
+    assert isinstance(recipe, PhonemeRecipe)
     assert recipe.name == "phonemes-en"
     assert all(corpus.path.endswith("/train") for corpus in recipe.data.corpora)
     assert parse_recipe(text) == recipe
@@ -28,14 +29,16 @@ def test_the_shipped_recipe_is_read_and_names_no_evaluation_data() -> None:
     [
         (GOOD + "[model]\nhiden = 3\n", "'model.hiden'; did you mean 'hidden'"),
         (
-            'name = "x"\n[data]\ncorpora = [{path = "a", wieght = 2.0}]\n',
+            'task = "phonemes"\nname = "x"\n[data]\ncorpora = [{path = "a", wieght = 2.0}]\n',
             r"'data.corpora\[0\].wieght'; did you mean 'weight'",
         ),
         (GOOD + "zzzz = 3\n", "'data.zzzz'; known here: corpora, noise"),
         (GOOD + '[model]\ncell = "transformer"\n', r"Invalid enum value 'transformer'"),
         (GOOD + "[model]\nhidden = 0\n", r"\$\.model\.hidden"),
         (GOOD + "[train]\naverage = 1.5\n", r"\$\.train\.average"),
-        ("name = 3", r"(missing|str)"),
+        ("task = 'phonemes'\nname = 3", r"(missing|str)"),
+        ('name = "tiny"', "recipe key 'task' must be one of 'phonemes', 'sensor', got None"),
+        ("task = 3", "recipe key 'task' must be one of"),
         ("name = ", "not valid TOML"),
     ],
 )

@@ -15,12 +15,14 @@ import torch
 
 from streamcell.runtime.errors import StreamcellError
 from streamcell.train import checkpoint
+from streamcell.train.phonemes import PhonemeTask
 from streamcell.train.plots import plot_confusions
 from streamcell.train.recipe import parse_recipe
 from streamcell.train.session import Session
 from streamcell.train.validate import validate
 
 RECIPE = """
+task = "phonemes"
 name = "tiny"
 [data]
 corpora = [{path = "speech/train", validation_speakers = ["013340091"]}]
@@ -114,9 +116,9 @@ def test_interrupted_anywhere_and_resumed_is_never_interrupted(
             case "after the optimiser":
                 patch.setattr(trainer.optimiser, "step", interrupting(trainer.optimiser.step, 6))
             case "validation":
-                patch.setattr("streamcell.train.session.validate", interrupting(validate, 1))
+                patch.setattr("streamcell.train.phonemes.validate", interrupting(validate, 1))
             case "picture":
-                patch.setattr("streamcell.train.session.plot_confusions", interrupting(plot_confusions, 0))
+                patch.setattr("streamcell.train.validate.plot_confusions", interrupting(plot_confusions, 0))
         with pytest.raises(KeyboardInterrupt):
             session.run()
     if where == "picture":  # in the first validation: no checkpoint yet, so it is run anew
@@ -216,7 +218,9 @@ def test_data_that_is_missing_is_named(
 ) -> None:
     changed = text.replace(old, new)
     if message is None:
-        assert len(Session(parse_recipe(changed), changed, corpus, tmp_path / "run").material.noises) == 3
+        task = Session(parse_recipe(changed), changed, corpus, tmp_path / "run").task
+        assert isinstance(task, PhonemeTask)
+        assert len(task.material.noises) == 3
         return
     with pytest.raises(StreamcellError, match=message):
         Session(parse_recipe(changed), changed, corpus, tmp_path / "run")

@@ -14,6 +14,7 @@ from streamcell.train import checkpoint
 from streamcell.train.team import Team
 
 RECIPE = """
+task = "phonemes"
 name = "tiny"
 [data]
 corpora = [{path = "speech/train", validation_speakers = ["SPEAKER"]}]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-GOOD = 'name = "tiny"\n[data]\ncorpora = [{path = "speech/train", validation_speakers = ["1334"]}]\n'
+GOOD = 'task = "phonemes"\nname = "tiny"\n[data]\ncorpora = [{path = "speech/train", validation_speakers = ["1334"]}]\n'
 SMALL = """[model]
 hidden = 8
 channels = 4

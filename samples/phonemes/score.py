@@ -24,7 +24,7 @@ import soundfile
 import soxr
 
 from streamcell.train.data.utterances import Utterance, read_corpus
-from streamcell.train.metrics import ErrorRate, align, by_group, error_rate
+from streamcell.train.metrics import ErrorRate, align, by_group, confusions, error_rate
 from streamcell.train.plots import plot_confusions
 
 Phone = tuple[float, float, str]  # start s, duration s, label
@@ -143,7 +143,7 @@ def main() -> None:
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / "score.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
-        plot_confusions([pair.labels for pair in pairs], args.out / "confusions.png")
+        plot_confusions(confusions(pair.labels for pair in pairs), args.out / "confusions.png")
 
 
 if __name__ == "__main__":

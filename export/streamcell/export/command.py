@@ -5,8 +5,8 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamcell.export.files import add_audio, check_target, recordings, whole_or_nothing
-from streamcell.runtime.errors import MissingExtraError
+from streamcell.export.files import add_audio, check_target, readings, recordings, whole_or_nothing
+from streamcell.runtime.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from streamcell.export.exporter import Exported
@@ -20,9 +20,11 @@ EPILOG = """\
 examples:
   streamcell export runs/phonemes --out phonemes.onnx
   streamcell export runs/phonemes --out phonemes.onnx --audio samples/phonemes/reader.flac
+  streamcell export runs/activity --out activity.onnx --readings samples/activity/simulated.csv
   streamcell inspect phonemes.onnx
 
-The run folder is what `streamcell train` made; its best.pt is exported. Without --audio a synthetic voice is used.
+The run folder is what `streamcell train` made; its best.pt is exported. The proof hears random input, and for models of
+sound the recordings of --audio (else a synthetic voice), for models of sensors the readings of --readings.
 """
 
 NEEDS = ("torch", "onnx", "msgspec")
@@ -33,6 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder of `streamcell train`")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx", help="the model file to write")
     add_audio(parser)
+    parser.add_argument(
+        "--readings",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="CSV or JSON lines of a sensor to prove it on (first 10 s of each)",
+    )
     parser.add_argument("--name", metavar="NAME", help="the model's name (default: the recipe's)")
 
 
@@ -46,7 +56,12 @@ def run(args: argparse.Namespace) -> int:
 
     check_target(args.out)
     best = load_best(args.run)
-    exported = export_best(best, recordings(args.audio, best.network.sample_rate), args.name)
+    rate, channels = best.network.sample_rate, best.columns.channels
+    takes, wrong, right = ("features", "audio", "readings") if channels else ("audio", "readings", "audio")
+    if getattr(args, wrong):
+        raise InputError(f"the network in {args.run} takes {takes}: give --{right} instead of --{wrong}")
+    heard = readings(args.readings, channels, rate) if channels else recordings(args.audio, rate)
+    exported = export_best(best, heard, args.name)
     with whole_or_nothing(args.out) as partial:
         partial.write_bytes(exported.data)
     print(_summary(args.out, exported))

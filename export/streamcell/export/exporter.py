@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from streamcell.runtime.manifest import GapPolicy, InputSpec, Manifest, OutputSp
 from streamcell.runtime.model import Model
 from streamcell.runtime.verify import VerifyReport
 from streamcell.train.checkpoint import Best
+from streamcell.train.recipe import PhonemeRecipe, SensorRecipe
 
 __all__ = ["Exported", "describe", "export_best"]
 
@@ -38,7 +39,7 @@ def export_best(best: Best, recordings: Mapping[str, NDArray[np.float32]], name:
 
     Args:
         best: From `load_best`.
-        recordings: By name, each `[N]` at the network's rate, at least one step long; named in the report.
+        recordings: By name, each `[N]` or `[T, channels]` at the network's rate, at least one step long.
         name: The model's name; None takes the recipe's.
 
     Raises:
@@ -65,30 +66,53 @@ def describe(best: Best, name: str | None = None) -> Manifest:
         best: From `load_best`.
         name: The model's name; None takes the recipe's.
     """
-    network, recipe = best.network, best.recipe
-    size, rate = network.samples_per_step, network.sample_rate
+    recipe = best.recipe
+    describe_task = _phonemes if isinstance(recipe, PhonemeRecipe) else _sensor
     return Manifest(
         name=name or recipe.name,
         description=recipe.description,
-        task="ctc",
-        input=InputSpec("samples", "audio", rate, 1, size, recipe.model.look_ahead),
-        states=state_specs(network),
-        outputs=(OutputSpec("logits", "logits", best.labels, blank=0, silence="SIL", seconds_per_step=size / rate),),
-        decoder={"name": "ctc-greedy"},
-        gap=GapPolicy("fill", reset_after=1.0),
+        states=state_specs(best.network),
         training=_training(best),
         licence=recipe.licence,
         created_by=f"streamcell {version('streamcell')}",
+        **describe_task(best),
     )
+
+
+def _phonemes(best: Best) -> dict[str, Any]:
+    """Return what the manifest of a phoneme network says of its task."""
+    recipe, network = cast("PhonemeRecipe", best.recipe), best.network
+    size, rate = network.samples_per_step, network.sample_rate
+    output = OutputSpec("logits", "logits", best.columns.labels, blank=0, silence="SIL", seconds_per_step=size / rate)
+    return {
+        "task": "ctc",
+        "input": InputSpec("samples", "audio", rate, 1, size, recipe.model.look_ahead),
+        "outputs": (output,),
+        "decoder": {"name": "ctc-greedy"},
+        "gap": GapPolicy("fill", reset_after=1.0),
+    }
+
+
+def _sensor(best: Best) -> dict[str, Any]:
+    """Return what the manifest of a sensor network says of its task."""
+    recipe, columns = cast("SensorRecipe", best.recipe), best.columns
+    rate, channels = best.network.sample_rate, len(columns.channels)
+    return {
+        "task": "frames",
+        "input": InputSpec("x", "features", rate, channels, 1, 0, columns.channels, columns.units),
+        "outputs": (OutputSpec("logits", "logits", columns.labels, None, None, seconds_per_step=1 / rate),),
+        "decoder": {"name": "smoothed", **recipe.decoder},
+        "gap": GapPolicy(recipe.gap.action, recipe.gap.reset_after),
+    }
 
 
 def _training(best: Best) -> dict[str, Any]:
     """Return what the network was trained on and what came of it."""
     recipe = best.recipe
-    corpora = {corpus.path: corpus.weight for corpus in recipe.data.corpora}
-    return {
-        "data": {"corpora": corpora, "noise": recipe.data.noise},
-        "seed": recipe.train.seed,
-        "cell": recipe.model.cell,
-        "figures": best.figures,
-    }
+    if isinstance(recipe, PhonemeRecipe):
+        data: dict[str, Any] = {"corpora": {corpus.path: corpus.weight for corpus in recipe.data.corpora}}
+        data["noise"] = recipe.data.noise
+    else:
+        held = {"validation": len(recipe.data.validation_groups), "test": len(recipe.data.test_groups)}
+        data = {"path": recipe.data.path, "groups held out": held}
+    return {"data": data, "seed": recipe.train.seed, "cell": recipe.model.cell, "figures": best.figures}

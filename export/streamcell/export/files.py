@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["add_audio", "check_target", "recordings", "whole_or_nothing"]
+__all__ = ["add_audio", "check_target", "readings", "recordings", "whole_or_nothing"]
 
 SECONDS = 10.0  # of each recording, for the proof
 
@@ -62,6 +62,29 @@ def _read(path: Path, sample_rate: int) -> "NDArray[np.float32]":
     if len(samples) < sample_rate:
         raise InputError(f"--audio {path} has {len(samples) / sample_rate:.2f} s; expected a recording of at least 1 s")
     return samples
+
+
+def readings(paths: Sequence[Path], channels: Sequence[str], sample_rate: int) -> "Mapping[str, NDArray[np.float32]]":
+    """Return the first seconds of a sensor's readings in each file, `[T, channels]`, by name.
+
+    Raises:
+        SourceError: If a file cannot be read.
+    """
+    return {str(path): _first_readings(path, channels, round(SECONDS * sample_rate)) for path in paths}
+
+
+def _first_readings(path: Path, channels: Sequence[str], count: int) -> "NDArray[np.float32]":
+    import numpy as np
+
+    from streamcell.runtime.sources import Lines
+
+    parts: list[NDArray[np.float32]] = []
+    with Lines(path, channels) as lines:
+        for block in lines:
+            parts.append(block.values)
+            if sum(map(len, parts)) >= count:
+                break
+    return np.concatenate(parts)[:count]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from streamcell.runtime.errors import ModelError
 from streamcell.runtime.manifest import MANIFEST_KEY, Manifest, StateSpec
 from streamcell.train.cells import GRU, LSTM, CausalConv, Elman, Stack
 from streamcell.train.frontend import LogMel, Standardise
-from streamcell.train.models import PhonemeNet
+from streamcell.train.models import Network, PhonemeNet, SensorNet
 
 __all__ = ["Builder", "build_model", "emit", "state_specs"]
 
@@ -75,7 +75,7 @@ class Builder:
         return [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
 
 
-def state_specs(network: PhonemeNet) -> tuple[StateSpec, ...]:
+def state_specs(network: Network) -> tuple[StateSpec, ...]:
     """Return how each state of ``network`` appears in the graph: `<state>` comes in, `<state>_next` goes out.
 
     Examples:
@@ -90,11 +90,11 @@ def state_specs(network: PhonemeNet) -> tuple[StateSpec, ...]:
     return tuple(specs)
 
 
-def build_model(network: PhonemeNet, manifest: Manifest) -> onnx.ModelProto:
+def build_model(network: Network, manifest: Manifest) -> onnx.ModelProto:
     """Return ``network`` as an ONNX model that carries ``manifest``.
 
-    The graph computes ``logits, state = network(samples, state)``: `samples [B, N]` -> `logits [B, T, labels]`, for any
-    batch and any number of steps.
+    The graph computes ``logits, state = network(x, state)``: `[B, N]` (audio) or `[B, T, channels]` (features) ->
+    `logits [B, T, labels]`, for any batch and any number of steps.
 
     Args:
         network: The network; its dropout is left out.
@@ -117,10 +117,11 @@ def build_model(network: PhonemeNet, manifest: Manifest) -> onnx.ModelProto:
         raise ModelError(f"expected a manifest with the network's states {expected}, got {manifest.states}")
     builder = Builder({spec.input: spec.output for spec in manifest.states}, result.name)
     emit(network, builder, manifest.input.name, "", tuple(builder.following))
+    shape = ("B", "N") if manifest.input.kind == "audio" else ("B", "T", manifest.input.channels)
     graph = helper.make_graph(
         builder.nodes,
         "network",
-        [_tensor(manifest.input.name, ("B", "N")), *(_tensor(spec.input, spec.shape) for spec in manifest.states)],
+        [_tensor(manifest.input.name, shape), *(_tensor(spec.input, spec.shape) for spec in manifest.states)],
         [_tensor(result.name, ("B", "T", len(result.labels))), *(_tensor(s.output, s.shape) for s in manifest.states)],
         builder.weights(),
     )
@@ -164,8 +165,20 @@ def _(module: PhonemeNet, builder: Builder, x: str, _name: str, states: tuple[st
     x = emit(module.standardise, builder, x, "standardise", ())
     x = emit(module.conv0, builder, x, "conv0", (conv0,))
     x = emit(module.conv1, builder, x, "conv1", (conv1,))
+    return _answer(module, builder, x, tuple(recurrent))
+
+
+@emit.register
+def _(module: SensorNet, builder: Builder, x: str, _name: str, states: tuple[str, ...]) -> str:
+    x = emit(module.standardise, builder, x, "standardise", ())
+    x = builder.apply("Relu", emit(module.inputs, builder, x, "inputs", ()))
+    return _answer(module, builder, x, states)
+
+
+def _answer(module: Network, builder: Builder, x: str, states: tuple[str, ...]) -> str:
+    """Append stack, norm and head, `[B, T, H]` -> `[B, T, labels]`."""
     x = builder.apply("Transpose", x, perm=[1, 0, 2])  # [T, B, H]
-    x = emit(module.stack, builder, x, "stack", tuple(recurrent))
+    x = emit(module.stack, builder, x, "stack", states)
     x = emit(module.norm, builder, x, "norm", ())
     x = emit(module.head, builder, x, "head", ())
     return builder.apply("Transpose", x, perm=[1, 0, 2], output=builder.output)

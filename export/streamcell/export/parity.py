@@ -12,7 +12,7 @@ from streamcell.runtime.frames import log_softmax
 from streamcell.runtime.manifest import Parity
 from streamcell.runtime.model import Model
 from streamcell.runtime.verify import Reference, VerifyReport, verify
-from streamcell.train.models import PhonemeNet
+from streamcell.train.models import Network, SensorNet
 
 __all__ = ["BOUND", "ParityError", "as_reference", "measure", "prove", "synthetic"]
 
@@ -28,14 +28,14 @@ class ParityError(ModelError):
 
 
 def measure(
-    network: PhonemeNet, model: Model, recordings: Mapping[str, NDArray[np.float32]], seed: int = 0
+    network: Network, model: Model, recordings: Mapping[str, NDArray[np.float32]], seed: int = 0
 ) -> dict[str, VerifyReport]:
     """Compare every way of running ``model`` with ``network`` on the whole input, by `verify`.
 
     Args:
         network: In evaluation mode.
         model: What was made of it.
-        recordings: By name, each `[N]` or `[B, N]` at the model's rate, at least one step long; heard besides random
+        recordings: By name, as `verify` takes them, at the model's rate, at least one step long; heard besides random
             input of 1, 3, 10 and 1000 steps.
         seed: Of the random input and states.
 
@@ -43,7 +43,7 @@ def measure(
         One report an input.
     """
     random = np.random.default_rng(seed)
-    inputs = {f"random, steps: {steps}": _noise(random, steps * network.samples_per_step) for steps in _STEPS}
+    inputs = {f"random, steps: {steps}": _noise(network, steps, random) for steps in _STEPS}
     reference = as_reference(network)
     return {
         name: verify(model, samples, reference=reference, seed=seed)
@@ -74,7 +74,7 @@ def prove(reports: Mapping[str, VerifyReport]) -> Parity:
     return Parity(BOUND, outputs, states, sum(report.cases for report in reports.values()))
 
 
-def as_reference(network: PhonemeNet) -> Reference:
+def as_reference(network: Network) -> Reference:
     """Return ``network`` as `verify` takes it: arrays in, log-probabilities and the state out."""
 
     def step(x: NDArray[np.float32], state: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.float32], dict[str, Any]]:
@@ -85,10 +85,18 @@ def as_reference(network: PhonemeNet) -> Reference:
     return step
 
 
-def _noise(random: np.random.Generator, samples: int) -> NDArray[np.float32]:
-    """Return noise `[streams, samples]`, each stream at a level of its own, -60 to -10 dBFS."""
+def _noise(network: Network, steps: int, random: np.random.Generator) -> NDArray[np.float32]:
+    """Return noise of ``steps`` steps: `[streams, samples]`, each stream at a level of its own, -60 to -10 dBFS.
+
+    For a network of features `[streams, steps, channels]`, spread as those that it was trained on, or up to 10 times.
+    """
+    if isinstance(network, SensorNet):
+        mean, scale = network.standardise.mean.numpy(), network.standardise.scale.numpy()
+        spread = 10 ** random.uniform(0, 1, (_STREAMS, 1, 1))
+        noise = mean + spread * scale * random.standard_normal((_STREAMS, steps, len(mean)))
+        return np.asarray(noise, np.float32)
     levels = 10 ** random.uniform(-3, -0.5, (_STREAMS, 1))
-    return (random.standard_normal((_STREAMS, samples)) * levels).astype(np.float32)
+    return (random.standard_normal((_STREAMS, steps * network.samples_per_step)) * levels).astype(np.float32)
 
 
 def synthetic(seconds: float, sample_rate: int, seed: int = 0) -> NDArray[np.float32]:

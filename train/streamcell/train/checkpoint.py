@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from streamcell.runtime.errors import StreamcellError
-from streamcell.train.models import PhonemeNet
-from streamcell.train.recipe import LABELS, Recipe, parse_recipe
+from streamcell.train.models import Network
+from streamcell.train.recipe import AnyRecipe, parse_recipe
+from streamcell.train.task import Columns, make_network
 
 FORMAT = 1
 
@@ -25,9 +26,9 @@ class CheckpointError(StreamcellError):
 class Best:
     """The best network of a run: averaged weights, evaluation mode, with the recipe and figures that belong to it."""
 
-    network: PhonemeNet
-    recipe: Recipe
-    labels: tuple[str, ...]
+    network: Network
+    recipe: AnyRecipe
+    columns: Columns
     figures: dict[str, Any]
 
 
@@ -65,9 +66,12 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def save_best(path: Path, weights: dict[str, torch.Tensor], recipe_text: str, figures: dict[str, Any]) -> None:
-    """Write what export needs: averaged weights, recipe text, labels, figures."""
-    save(path, {"weights": weights, "recipe": recipe_text, "labels": list(LABELS), "figures": figures})
+def save_best(
+    path: Path, weights: dict[str, torch.Tensor], recipe_text: str, columns: Columns, figures: dict[str, Any]
+) -> None:
+    """Write what export needs: averaged weights, recipe text, names of columns, figures."""
+    names = {name: list(values) for name, values in asdict(columns).items()}
+    save(path, {"weights": weights, "recipe": recipe_text, **names, "figures": figures})
 
 
 def load_best(run: Path) -> Best:
@@ -81,8 +85,9 @@ def load_best(run: Path) -> Best:
     content = load(run / "best.pt")
     try:
         recipe = parse_recipe(content["recipe"])
-        network = recipe.network()
+        columns = Columns(*(tuple(content[field.name]) for field in fields(Columns)))
+        network = make_network(recipe, columns)
         network.load_state_dict(content["weights"])
-        return Best(network.eval(), recipe, tuple(content["labels"]), dict(content["figures"]))
+        return Best(network.eval(), recipe, columns, dict(content["figures"]))
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{run / 'best.pt'} does not fit its own recipe: {str(error).splitlines()[0]}") from error

@@ -14,15 +14,15 @@ DESCRIPTION = "Train a recurrent network from a recipe (TOML): checkpoints, vali
 EPILOG = """examples:
   streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes
   streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes --resume
+  streamcell train samples/gestures/recipe.toml --data samples/gestures --out runs/gestures
   torchrun --nproc-per-node 2 --no-python streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes
   tensorboard --logdir runs/phonemes/tensorboard
 
 Under torchrun the processes share the recipe's shards; each takes a GPU where there are any.
 The run folder then holds best.pt (for `streamcell export`), checkpoint.pt (for --resume), curves.png, confusions.png,
-log.jsonl and validation.json.
-It also holds cache/, the decoded recordings, about 115 MB an hour. Ctrl-C finishes the update, saves a checkpoint and
-ends; --resume takes the same updates as if nothing had happened (exactly the same with as many --threads and
-processes)."""
+log.jsonl and validation.json; for speech also cache/, the decoded recordings, about 115 MB an hour.
+Ctrl-C finishes the update, saves a checkpoint and ends; --resume takes the same updates as if nothing had happened
+(exactly the same with as many --threads and processes)."""
 
 NEEDS = ("torch", "soundfile", "soxr", "msgspec", "rapidfuzz", "matplotlib", "rich", "tensorboard")
 
@@ -30,9 +30,7 @@ NEEDS = ("torch", "soundfile", "soxr", "msgspec", "rapidfuzz", "matplotlib", "ri
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="what to train, from what, how")
-    parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="folder that the recipe's corpora are in"
-    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that the recipe's data are in")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder, made if it is not there")
     parser.add_argument(
         "--resume", action="store_true", help="continue the run in RUN exactly where its last checkpoint is"
@@ -69,5 +67,5 @@ def run(args: argparse.Namespace) -> int:
             best = session.run(ended.is_set)
     if team.leads:
         advice = f"export it: streamcell export {args.out} --out model.onnx"
-        print(f"best validation phone error rate {100 * best:.2f}%; {advice}", file=sys.stderr)
+        print(f"best validation {session.task.measure} {100 * best:.2f}%; {advice}", file=sys.stderr)
     return 0

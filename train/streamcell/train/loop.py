@@ -10,15 +10,14 @@ from queue import Queue
 from threading import Event, Thread
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from streamcell.runtime.errors import StreamcellError
-from streamcell.train.data.augment import SpecAugment
-from streamcell.train.data.lanes import Chunk, Lanes
-from streamcell.train.losses import ctc, frame_cross_entropy
-from streamcell.train.models import PhonemeNet, detach
-from streamcell.train.recipe import Recipe, TrainRecipe
+from streamcell.train.models import Network, detach
+from streamcell.train.recipe import TrainRecipe
+from streamcell.train.task import Chunk, Lanes, Task
 from streamcell.train.team import Team
 
 
@@ -35,8 +34,7 @@ class Update:
     """What one update measured: losses of this process, gradient norm before clipping, learning rate; and signals."""
 
     number: int
-    ctc: float
-    frame: float
+    losses: dict[str, float]
     gradient: float
     learning_rate: float
     signals: Signals = Signals()
@@ -58,21 +56,19 @@ def learning_rate(update: int, recipe: TrainRecipe) -> float:
 class Shard:
     """One part of the data, heard side by side with others: its lanes, their carried states, its random masks."""
 
-    def __init__(self, recipe: Recipe, network: PhonemeNet, lanes: Lanes, number: int) -> None:
-        self.recipe, self.network, self.lanes = recipe, network, lanes
-        self.state = network.initial_state(recipe.train.lanes)
-        self.masks = torch.Generator().manual_seed(recipe.train.seed + number)
-        self.drawn = lanes.state_dict()
+    def __init__(self, task: Task[Any], network: Network, number: int) -> None:
+        train = task.recipe.train
+        self.task, self.network, self.lanes = task, network, task.lanes(number)
+        self.state = network.initial_state(train.lanes)
+        self.masks = torch.Generator().manual_seed(train.seed + number)
+        self.drawn = self.lanes.state_dict()
 
-    def losses(self, chunk: Chunk, *, only_frames: bool) -> tuple[Tensor, Tensor]:
-        """Hear `chunk`, carry the state on; return CTC (zero with `only_frames`) and frame loss."""
-        network = self.network
-        device = next(network.parameters()).device
-        state = network.keep(detach(self.state), ~torch.from_numpy(chunk.fresh).to(device))
-        mask = SpecAugment(self.recipe.augment, self.masks)
-        logits, self.state = network(torch.from_numpy(chunk.samples).to(device), state, mask)
-        frame = frame_cross_entropy(logits, torch.from_numpy(chunk.frames).to(device))
-        return torch.zeros(()) if only_frames else ctc(logits, chunk.tokens), frame
+    def losses(self, chunk: Chunk, update: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Hear `chunk`, carry the state on; return the loss and its parts."""
+        device = self.network.head.weight.device
+        state = self.network.keep(detach(self.state), ~torch.from_numpy(chunk.fresh).to(device))
+        loss, parts, self.state = self.task.losses(self.network, chunk, state, self.masks, update)
+        return loss, parts
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that decides what is heard next."""
@@ -81,7 +77,7 @@ class Shard:
 
     def load_state_dict(self, content: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
-        device = next(self.network.parameters()).device
+        device = self.network.head.weight.device
         self.state = {name: value.to(device) for name, value in content["state"].items()}
         self.masks.set_state(content["masks"])
         self.drawn = _to_arrays(content["lanes"])
@@ -95,21 +91,20 @@ class Trainer:
     never stopped, if there are as many processes.
 
     Args:
-        recipe: what to train.
+        task: what to learn.
         network: on the team's device.
-        lanes: of every shard that this process hears.
         team: who trains along.
     """
 
-    def __init__(self, recipe: Recipe, network: PhonemeNet, lanes: Sequence[Lanes], team: Team) -> None:
-        train = recipe.train
-        self.recipe, self.network, self.team = recipe, network, team
+    def __init__(self, task: Task[Any], network: Network, team: Team) -> None:
+        self.recipe: TrainRecipe = task.recipe.train
+        train = self.recipe
+        self.network, self.team = network, team
         self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             _groups(network, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.98)
         )
-        numbers = team.mine(train.shards)
-        self.shards = [Shard(recipe, network, one, k) for k, one in zip(numbers, lanes, strict=True)]
+        self.shards = [Shard(task, network, number) for number in team.mine(train.shards)]
         self.update = 0
 
     def run(self, signals: Callable[[], Signals] = Signals) -> Iterator[Update]:
@@ -120,25 +115,23 @@ class Trainer:
         """
         with ExitStack() as stack:
             chunks = [stack.enter_context(Prefetch(shard.lanes)) for shard in self.shards]
-            while self.update < self.recipe.train.updates:
+            while self.update < self.recipe.updates:
                 yield self._step(chunks, signals())
 
     def _step(self, chunks: Sequence[Callable[[], tuple[Chunk, dict[str, Any]]]], signals: Signals) -> Update:
-        train, network = self.recipe.train, self.network
+        train, network = self.recipe, self.network
         network.train()
         rate = learning_rate(self.update, train)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad()
-        sequence = frame = 0.0
-        only_frames = self.update < train.frame_updates
+        parts: dict[str, float] = {}
         for shard, draw in zip(self.shards, chunks, strict=True):
             chunk, shard.drawn = draw()
-            losses = shard.losses(chunk, only_frames=only_frames)
-            loss = losses[1] if only_frames else losses[0] + train.frame_weight * losses[1]
+            loss, measured = shard.losses(chunk, self.update)
             (loss / train.shards).backward()  # type: ignore[no-untyped-call]
-            sequence += float(losses[0].detach()) / len(self.shards)
-            frame += float(losses[1].detach()) / len(self.shards)
+            for name, value in measured.items():
+                parts[name] = parts.get(name, 0.0) + float(value.detach()) / len(self.shards)
         stop, save = self.team.add_up(network.parameters(), [float(signals.stop), float(signals.save)])
         norm = float(nn.utils.clip_grad_norm_(network.parameters(), train.clip))
         if not math.isfinite(norm):
@@ -149,7 +142,7 @@ class Trainer:
         self.optimiser.step()
         self._follow(network.state_dict(), train.average)
         self.update += 1
-        return Update(self.update, sequence, frame, norm, rate, Signals(stop > 0, save > 0))
+        return Update(self.update, parts, norm, rate, Signals(stop > 0, save > 0))
 
     def _follow(self, weights: dict[str, Tensor], share: float) -> None:
         """Move the average towards `weights`; at first it follows fast, so that early weights are soon forgotten."""
@@ -192,7 +185,7 @@ class Trainer:
 class Prefetch:
     """Draws chunks in a thread while the network works; each comes with the lanes' state after it, for checkpoints."""
 
-    def __init__(self, lanes: Lanes, ahead: int = 4) -> None:
+    def __init__(self, lanes: Lanes[Any], ahead: int = 4) -> None:
         self._lanes = lanes
         self._queue: Queue[tuple[Chunk, dict[str, Any]] | BaseException] = Queue(ahead)
         self._stop = Event()
@@ -231,11 +224,19 @@ def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _to_tensors(drawn: dict[str, Any]) -> dict[str, Any]:
-    arrays = {key: [torch.from_numpy(x.copy()) for x in drawn[key]] for key in ("samples", "segments")}
-    return {"rng": drawn["rng"], "deck": torch.from_numpy(drawn["deck"].copy()), **arrays}
+def _to_tensors(drawn: Any) -> Any:
+    """Return plain values with tensors for arrays, copied, as a checkpoint holds them."""
+    if isinstance(drawn, np.ndarray):
+        return torch.from_numpy(drawn.copy())
+    if isinstance(drawn, dict):
+        return {key: _to_tensors(value) for key, value in drawn.items()}
+    return [_to_tensors(value) for value in drawn] if isinstance(drawn, list) else drawn
 
 
-def _to_arrays(stored: dict[str, Any]) -> dict[str, Any]:
-    arrays = {key: [x.numpy() for x in stored[key]] for key in ("samples", "segments")}
-    return {"rng": stored["rng"], "deck": stored["deck"].numpy(), **arrays}
+def _to_arrays(stored: Any) -> Any:
+    """Undo `_to_tensors`."""
+    if isinstance(stored, Tensor):
+        return stored.numpy()
+    if isinstance(stored, dict):
+        return {key: _to_arrays(value) for key, value in stored.items()}
+    return [_to_arrays(value) for value in stored] if isinstance(stored, list) else stored

@@ -1,4 +1,4 @@
-"""Phone error rate, and what was mistaken for what."""
+"""Error rates, and what was mistaken for what."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 
@@ -78,3 +80,24 @@ def by_group(rates: Iterable[tuple[str, ErrorRate]]) -> Mapping[str, ErrorRate]:
     for name, rate in rates:
         groups[name] = groups.get(name, ErrorRate()) + rate
     return groups
+
+
+def confusion_matrix(true: NDArray[np.int64], answered: NDArray[np.int64], labels: int) -> NDArray[np.int64]:
+    """Count pairs of labels, `[labels, labels]`: row the true one, column the answer.
+
+    >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    return np.bincount(true * labels + answered, minlength=labels * labels).reshape(labels, labels)
+
+
+def macro_f1(matrix: NDArray[np.int64]) -> float:
+    """Return the mean over labels of F1 = 2 right / (true + answered), of a `confusion_matrix`.
+
+    A label that is neither true nor answered anywhere does not count.
+
+    >>> round(macro_f1(np.array([[1, 1], [0, 1]])), 3)
+    0.667
+    """
+    seen = matrix.sum(axis=0) + matrix.sum(axis=1)
+    return float(np.mean(2 * matrix.diagonal()[seen > 0] / seen[seen > 0]))

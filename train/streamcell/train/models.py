@@ -11,7 +11,42 @@ from streamcell.train.cells import CausalConv, Stack
 from streamcell.train.frontend import LogMel, Standardise, State
 
 
-class PhonemeNet(nn.Module):
+class Network(nn.Module):
+    """What all networks have: a recurrent stack, a head, and a state that is a value.
+
+    Attributes:
+        sample_rate: of the source, Hz.
+        samples_per_step: new samples that one output frame takes.
+        stack: the recurrent layers.
+        norm: of what the stack gives.
+        head: gives the logits.
+    """
+
+    sample_rate: int
+    samples_per_step: int
+    stack: Stack
+    norm: nn.LayerNorm
+    head: nn.Linear
+
+    def initial_state(self, batch: int) -> State:
+        """Return the state before the first sample."""
+        state = self.stack.initial_state(batch)
+        return {name: value.to(self.head.weight.device) for name, value in state.items()}
+
+    def batch_axis(self, name: str) -> int:
+        """Return the batch axis of the state `name`: 1 for the recurrent layers' `[1, B, H]`, else 0."""
+        return 1 if name in self.stack.state_names else 0
+
+    def keep(self, state: State, rows: Tensor) -> State:
+        """Return `state` where `rows [B]` (bool) is true and the initial state elsewhere."""
+        fresh = self.initial_state(len(rows))
+        shapes = {
+            name: [-1 if axis == self.batch_axis(name) else 1 for axis in range(x.dim())] for name, x in state.items()
+        }
+        return {name: torch.where(rows.reshape(shapes[name]), x, fresh[name]) for name, x in state.items()}
+
+
+class PhonemeNet(Network):
     """Causal phoneme recogniser: log-mel, two convolutions (the second with a stride), recurrent stack, linear head.
 
     `samples [B, T * 160 * stride]` at 16 kHz -> `logits [B, T, labels]`, one frame each `stride` times 10 ms. Logit 0
@@ -60,29 +95,13 @@ class PhonemeNet(nn.Module):
         self.norm = nn.LayerNorm(hidden)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, labels)
-
-    @property
-    def samples_per_step(self) -> int:
-        """Samples of one output frame."""
-        return self.frontend.hop * self.conv1.conv.stride[0]
+        self.samples_per_step = self.frontend.hop * stride
 
     def initial_state(self, batch: int) -> State:
         """Return the state before the first sample: silence and zeros."""
         convs = {"conv0": self.conv0.initial_state(batch), "conv1": self.conv1.initial_state(batch)}
-        state = {**self.frontend.initial_state(batch), **convs, **self.stack.initial_state(batch)}
-        return {name: value.to(self.head.weight.device) for name, value in state.items()}
-
-    def batch_axis(self, name: str) -> int:
-        """Return the batch axis of the state `name`: 1 for the recurrent layers' `[1, B, H]`, else 0."""
-        return 1 if name in self.stack.state_names else 0
-
-    def keep(self, state: State, rows: Tensor) -> State:
-        """Return `state` where `rows [B]` (bool) is true and the initial state elsewhere."""
-        fresh = self.initial_state(len(rows))
-        shapes = {
-            name: [-1 if axis == self.batch_axis(name) else 1 for axis in range(x.dim())] for name, x in state.items()
-        }
-        return {name: torch.where(rows.reshape(shapes[name]), x, fresh[name]) for name, x in state.items()}
+        state = {**self.frontend.initial_state(batch), **convs}
+        return {**{name: x.to(self.head.weight.device) for name, x in state.items()}, **super().initial_state(batch)}
 
     def forward(
         self, samples: Tensor, state: State, mask: Callable[[Tensor], Tensor] | None = None
@@ -103,6 +122,56 @@ class PhonemeNet(nn.Module):
         x, recurrent = self.stack(self.dropout(x), state)
         logits: Tensor = self.head(self.norm(x))
         return logits, {**tail, "conv0": conv0, "conv1": conv1, **recurrent}
+
+
+class SensorNet(Network):
+    """Labels for every sample of a sensor: standardising, a dense layer with ReLU, recurrent stack, linear head.
+
+    `x [B, T, channels]` -> `logits [B, T, labels]`, one frame a sample. States: those of the stack.
+
+    Args:
+        channels: columns of the input.
+        labels: columns of the output.
+        sample_rate: Hz.
+        cell: of the stack, see `CELLS`.
+        hidden: width of the dense layer and the stack.
+        layers: depth of the stack.
+        dropout: on what enters the stack and what each layer adds.
+
+    >>> net = SensorNet(6, 12, sample_rate=50, cell="lstm", hidden=16)
+    >>> logits, state = net(torch.zeros(2, 5, 6), net.initial_state(2))
+    >>> logits.shape, list(state)
+    (torch.Size([2, 5, 12]), ['h0', 'c0'])
+    """
+
+    samples_per_step = 1
+
+    def __init__(
+        self,
+        channels: int,
+        labels: int,
+        *,
+        sample_rate: int,
+        cell: str = "gru",
+        hidden: int = 64,
+        layers: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.sample_rate = sample_rate
+        self.standardise = Standardise(channels)
+        self.inputs = nn.Linear(channels, hidden)
+        self.stack = Stack(cell, hidden, layers, dropout)
+        self.norm = nn.LayerNorm(hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(hidden, labels)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return logits and the state after `x`."""
+        x = torch.relu(self.inputs(self.standardise(x)))
+        x, state = self.stack(self.dropout(x), state)
+        logits: Tensor = self.head(self.norm(x))
+        return logits, state
 
 
 def detach(state: State) -> State:

@@ -1,40 +1,47 @@
-"""Pictures of a training: curves, and which phone was taken for which."""
+"""Pictures of a training: curves, and which label was taken for which."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from streamcell.train.metrics import confusions
+NO_LOSS = {"update", "gradient", "learning_rate", "validation", "error_rate"}
+"""What a row of the log holds besides losses."""
 
 
-def plot_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw losses and phone error rate against updates, from the rows of `log.jsonl`."""
+def plot_curves(log: Sequence[dict[str, Any]], measure: str, path: Path) -> None:
+    """Draw losses and error rate, called `measure`, against updates, from the rows of `log.jsonl`."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     losses, rates = figure.subplots(1, 2)
-    updates = [row["update"] for row in log]
-    spoken = [row for row in log if row["ctc"]]
-    losses.plot(updates, [row["frame"] for row in log], label="training, frame")
-    losses.plot([row["update"] for row in spoken], [row["ctc"] for row in spoken], label="training, CTC")
-    losses.plot([row["update"] for row in spoken], [row["validation"] for row in spoken], label="validation, CTC")
+    names = [name for name in log[-1] if name not in NO_LOSS]
+    whole = [row for row in log if all(row.get(name) for name in names)]  # some losses come later than others
+    for name in names:
+        rows = [row for row in log if row.get(name)]
+        losses.plot([row["update"] for row in rows], [row[name] for row in rows], label=f"training, {name}")
+    losses.plot([row["update"] for row in whole], [row["validation"] for row in whole], label="validation")
     losses.set(xlabel="update", ylabel="loss a label (nats)", ylim=(0, None))
     losses.legend()
-    rates.plot(updates, [100 * row["error_rate"] for row in log], marker=".")
-    rates.set(xlabel="update", ylabel="validation phone error rate (%)", ylim=(0, 100))
+    rates.plot([row["update"] for row in log], [100 * row["error_rate"] for row in log], marker=".")
+    rates.set(xlabel="update", ylabel=f"validation {measure} (%)", ylim=(0, 100))
     for axes in (losses, rates):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
 
 
-def plot_confusions(pairs: Sequence[tuple[Sequence[str], Sequence[str]]], path: Path) -> None:
-    """Draw, over (reference, hypothesis) sequences, the share of each reference phone heard as each phone."""
-    counts = confusions(pairs)
-    names = [*sorted({name for pair in counts for name in pair} - {"-"}), "-"]
-    matrix = np.array([[counts[row, column] for column in names] for row in names], float)
+def plot_confusions(counts: Mapping[tuple[str, str], int], path: Path, names: Sequence[str] = ()) -> None:
+    """Draw the share of each reference label (row) that was heard as each label (column).
+
+    Args:
+        counts: of pairs (reference, answer); "-" stands for nothing.
+        path: of the picture.
+        names: the labels in their order; empty: all that are counted, sorted.
+    """
+    names = names or [*sorted({name for pair in counts for name in pair} - {"-"}), "-"]
+    matrix = np.array([[counts.get((row, column), 0) for column in names] for row in names], float)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(10, 9), layout="constrained")
     axes = figure.subplots()
@@ -42,9 +49,9 @@ def plot_confusions(pairs: Sequence[tuple[Sequence[str], Sequence[str]]], path: 
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set(
-        xlabel='heard ("-": missed)',
-        ylabel='spoken ("-": inserted)',
-        title="share of each spoken phone (row) heard as each phone (column)",
+        xlabel='answered ("-": missed)' if "-" in names else "answered",
+        ylabel='true ("-": inserted)' if "-" in names else "true",
+        title="share of each label (row) that was answered as each label (column)",
     )
     bar = figure.colorbar(image, ticks=np.sqrt([0, 0.05, 0.2, 0.5, 1]))
     bar.set_ticklabels(["0", "5%", "20%", "50%", "100%"])

@@ -11,6 +11,7 @@ from rich.progress import Progress as Bars
 from torch.utils.tensorboard import SummaryWriter
 
 from streamcell.train.loop import Update
+from streamcell.train.plots import NO_LOSS
 
 
 class Progress:
@@ -59,26 +60,18 @@ class Progress:
 
     def updated(self, update: Update, best: float) -> None:
         """Show one update."""
-        note = f"ctc {update.ctc:.3f}  frame {update.frame:.3f}  best error rate {100 * best:.1f}%"
+        losses = "  ".join(f"{name} {value:.3f}" for name, value in update.losses.items())
+        note = f"{losses}  best error rate {100 * best:.1f}%"
         self._bars.update(self._training, completed=update.number, note=note)
-        self._scalars(
-            "train",
-            {
-                "ctc": update.ctc,
-                "frame": update.frame,
-                "gradient": update.gradient,
-                "learning_rate": update.learning_rate,
-            },
-            update.number,
-        )
+        values = {**update.losses, "gradient": update.gradient, "learning_rate": update.learning_rate}
+        self._scalars("train", values, update.number)
 
-    def validated(self, row: dict[str, Any]) -> None:
-        """Show one validation, a row of the log."""
-        self.say(
-            f"update {row['update']}: ctc {row['ctc']:.3f}, frame {row['frame']:.3f}; "
-            f"validation ctc {row['validation']:.3f}, phone error rate {100 * row['error_rate']:.2f}%"
-        )
-        self._scalars("validation", {"ctc": row["validation"], "error_rate": row["error_rate"]}, row["update"])
+    def validated(self, row: dict[str, Any], measure: str) -> None:
+        """Show one validation, a row of the log, whose error rate is called `measure`."""
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name not in NO_LOSS)
+        rate = f"validation loss {row['validation']:.3f}, {measure} {100 * row['error_rate']:.2f}%"
+        self.say(f"update {row['update']}: {losses}; {rate}")
+        self._scalars("validation", {"loss": row["validation"], "error_rate": row["error_rate"]}, row["update"])
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""

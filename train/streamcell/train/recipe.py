@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from streamcell.runtime.errors import StreamcellError
 from streamcell.runtime.phones import ARPABET
-from streamcell.train.models import PhonemeNet
+from streamcell.train.models import PhonemeNet, SensorNet
 
 LABELS = ("<blank>", "SIL", *ARPABET)
 
@@ -21,6 +21,7 @@ Size = Annotated[int, Meta(gt=0, le=4096)]
 Count = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
+Amount = Annotated[float, Meta(ge=0)]
 
 
 class RecipeError(StreamcellError):
@@ -35,14 +36,14 @@ class Corpus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validation_speakers: tuple[str, ...] = ()
 
 
-class DataRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SpeechRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is heard: corpora, and a folder of noise (empty: none)."""
 
     corpora: Annotated[tuple[Corpus, ...], Meta(min_length=1)]
     noise: str = ""
 
 
-class ModelRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PhonemeNetRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The network (`PhonemeNet`) and its look-ahead, in steps of `stride` times 10 ms."""
 
     cell: Literal["gru", "lstm", "elman"] = "gru"
@@ -71,13 +72,56 @@ class AugmentRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mel_mask_bins: Count = 6
 
 
+class SensorDataRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Recordings of sensors below `--data`, see `read_sensor`: where, in which form, and whom to hold out.
+
+    `validation_groups` (people, takes) choose the network; `test_groups` are never heard in training at all.
+    """
+
+    format: Literal["recordings", "sequences", "hapt"]
+    path: str
+    sample_rate: Positive
+    channels: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    label: str = "label"
+    validation_groups: tuple[str, ...] = ()
+    test_groups: tuple[str, ...] = ()
+
+
+class SensorNetRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The network, see `SensorNet`."""
+
+    cell: Literal["gru", "lstm", "elman"] = "gru"
+    hidden: Size = 64
+    layers: Annotated[int, Meta(gt=0, le=64)] = 1
+    dropout: Share = 0.2
+
+
+class MotionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How strongly a recording of sensors is changed before it is heard, see `Motion`."""
+
+    rotation: Amount = 0.0
+    scale: Amount = 0.0
+    jitter: Amount = 0.0
+    offset: Amount = 0.0
+    dropped: Share = 0.0
+    speed: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
+
+
+class GapRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What lost samples do to the state, see `GapPolicy`."""
+
+    action: Literal["fill", "hold"] = "hold"
+    reset_after: Amount = 2.0
+
+
 class TrainRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The optimisation: AdamW, linear warm-up then cosine to zero, gradient clipping, an average of the weights.
 
     `shards` times `lanes` endless streams are heard side by side (processes that train together share the shards); an
     update hears `chunk_steps` more steps of each and carries the state into the next (truncated back-propagation
     through time). A lane starts again from the initial state with probability `reset_share` a chunk.
-    The loss is frame cross-entropy alone for `frame_updates`, then CTC + `frame_weight` times frame cross-entropy.
     """
 
     seed: Count = 1
@@ -87,31 +131,48 @@ class TrainRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     updates: Positive = 3000
     learning_rate: PositiveFloat = 2e-3
     warmup: Count = 200
-    weight_decay: Annotated[float, Meta(ge=0)] = 0.01
+    weight_decay: Amount = 0.01
     clip: PositiveFloat = 1.0
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.998
     reset_share: Share = 0.1
-    frame_updates: Count = 300
-    frame_weight: Annotated[float, Meta(ge=0)] = 0.5
     validate_every: Positive = 250
     patience: Positive = 20
 
 
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    r"""A whole training: what, from what, how.
+class PhonemeTrainRecipe(TrainRecipe, frozen=True, forbid_unknown_fields=True):
+    """Frame cross-entropy alone for `frame_updates`, then CTC + `frame_weight` times frame cross-entropy."""
 
-    >>> recipe = parse_recipe('name = "tiny"\n[data]\ncorpora = [{path = "speech"}]\n[model]\nhidden = 16\n')
-    >>> recipe.model.hidden, recipe.network().samples_per_step
-    (16, 480)
-    """
+    frame_updates: Count = 300
+    frame_weight: Amount = 0.5
+
+
+class SensorTrainRecipe(TrainRecipe, frozen=True, forbid_unknown_fields=True):
+    """Cross-entropy at every sample; a label counts by its samples to the power -`balance` (0: as often as it is)."""
+
+    balance: Share = 0.5
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A whole training: what, from what, how."""
 
     name: str
-    data: DataRecipe
     description: str = ""
     licence: str = ""
-    model: ModelRecipe = ModelRecipe()
+
+
+class PhonemeRecipe(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    r"""Phonemes of speech.
+
+    >>> recipe = parse_recipe('task = "phonemes"\nname = "tiny"\n[data]\ncorpora = [{path = "speech"}]\n')
+    >>> recipe.model.hidden, recipe.network().samples_per_step
+    (320, 480)
+    """
+
+    task: Literal["phonemes"]
+    data: SpeechRecipe
+    model: PhonemeNetRecipe = PhonemeNetRecipe()
     augment: AugmentRecipe = AugmentRecipe()
-    train: TrainRecipe = TrainRecipe()
+    train: PhonemeTrainRecipe = PhonemeTrainRecipe()
 
     def network(self) -> PhonemeNet:
         """Return a fresh network with this recipe's shape."""
@@ -126,6 +187,35 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             layers=m.layers,
             dropout=m.dropout,
         )
+
+
+class SensorRecipe(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A label for every sample of a sensor's signals; `decoder` and `gap` go into the manifest."""
+
+    task: Literal["sensor"]
+    data: SensorDataRecipe
+    model: SensorNetRecipe = SensorNetRecipe()
+    augment: MotionRecipe = MotionRecipe()
+    train: SensorTrainRecipe = SensorTrainRecipe()
+    decoder: dict[str, float] = {}
+    gap: GapRecipe = GapRecipe()
+
+    def network(self, channels: int, labels: int) -> SensorNet:
+        """Return a fresh network with this recipe's shape."""
+        m = self.model
+        return SensorNet(
+            channels,
+            labels,
+            sample_rate=self.data.sample_rate,
+            cell=m.cell,
+            hidden=m.hidden,
+            layers=m.layers,
+            dropout=m.dropout,
+        )
+
+
+AnyRecipe = PhonemeRecipe | SensorRecipe
+_TASKS: dict[str, type[PhonemeRecipe] | type[SensorRecipe]] = {"phonemes": PhonemeRecipe, "sensor": SensorRecipe}
 
 
 def _check_keys(table: Any, schema: Any, path: str) -> None:
@@ -145,7 +235,7 @@ def _check_keys(table: Any, schema: Any, path: str) -> None:
         _check_keys(value, fields[key], where)
 
 
-def parse_recipe(text: str) -> Recipe:
+def parse_recipe(text: str) -> AnyRecipe:
     """Return the recipe that `text` (TOML) describes.
 
     Raises:
@@ -155,14 +245,18 @@ def parse_recipe(text: str) -> Recipe:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"the recipe is not valid TOML: {error}") from error
-    _check_keys(table, msgspec.inspect.type_info(Recipe), "")
+    task = table.get("task")
+    kind = _TASKS.get(task) if isinstance(task, str) else None
+    if kind is None:
+        raise RecipeError(f"recipe key 'task' must be one of {', '.join(map(repr, _TASKS))}, got {task!r}")
+    _check_keys(table, msgspec.inspect.type_info(kind), "")
     try:
-        return msgspec.convert(table, Recipe)
+        return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         raise RecipeError(f"the recipe does not fit: {error}") from error
 
 
-def read_recipe(path: Path) -> tuple[Recipe, str]:
+def read_recipe(path: Path) -> tuple[AnyRecipe, str]:
     """Return the recipe in the file `path`, and its text.
 
     Raises:

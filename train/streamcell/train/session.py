@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict, astuple
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,12 @@ import msgspec
 import torch
 
 from streamcell.train import checkpoint
-from streamcell.train.data.corpora import Material, load_material
 from streamcell.train.loop import Signals, Trainer, Update
-from streamcell.train.metrics import ErrorRate, by_group
-from streamcell.train.plots import plot_confusions, plot_curves
+from streamcell.train.plots import plot_curves
 from streamcell.train.progress import Progress
-from streamcell.train.recipe import Recipe, RecipeError
+from streamcell.train.recipe import AnyRecipe, RecipeError
+from streamcell.train.task import Score, Task, make_network, open_task
 from streamcell.train.team import Team
-from streamcell.train.validate import Validation, validate
 
 CHECKPOINT_SECONDS = 120.0
 
@@ -29,7 +26,8 @@ class Session:
     """A run folder and what happens in it.
 
     `out` holds `recipe.toml`, `checkpoint.pt` (to resume), `best.pt` (to export), `log.jsonl`, `curves.png`,
-    `confusions.png`, `validation.json`, `tensorboard/` and `cache/` (the decoded recordings, about 115 MB an hour).
+    `confusions.png`, `validation.json`, `tensorboard/` and `cache/` (of recordings that were decoded, about 115 MB an
+    hour of speech).
 
     Args:
         recipe: what to train.
@@ -45,31 +43,27 @@ class Session:
     """
 
     def __init__(
-        self, recipe: Recipe, text: str, data: Path, out: Path, *, resume: bool = False, team: Team | None = None
+        self, recipe: AnyRecipe, text: str, data: Path, out: Path, *, resume: bool = False, team: Team | None = None
     ) -> None:
         self.recipe, self.text, self.out, self.team = recipe, text, out, team or Team()
         stored = self._stored(resume)
         if out.exists() and not out.is_dir():
             raise RecipeError(f"--out {out} is a file; name a folder for the run")
-        torch.manual_seed(recipe.train.seed)
-        network = recipe.network()
         self.progress = Progress(out / "tensorboard", shown=self.team.leads)
-        self.material = self._load(data, network.sample_rate)
-        if stored is not None and stored["data"] != self.material.fingerprint:
+        self.task = self._load(data)
+        torch.manual_seed(recipe.train.seed)
+        network = make_network(recipe, self.task.columns)
+        if stored is not None and stored["data"] != self.task.fingerprint:
             raise checkpoint.CheckpointError(
                 f"the data below {data} are not those that {out / 'checkpoint.pt'} was trained on; "
-                "resume with the same recordings and phones, or choose another --out"
+                "resume with the same recordings and labels, or choose another --out"
             )
         if self.team.leads:
             out.mkdir(parents=True, exist_ok=True)
             (out / "recipe.toml").write_text(text, encoding="utf-8")
         if stored is None:
-            self._fit_front_end(network)
-        lanes = [
-            self.material.lanes(recipe, network.samples_per_step, number)
-            for number in self.team.mine(recipe.train.shards)
-        ]
-        self.trainer = Trainer(recipe, network.to(self.team.device), lanes, self.team)
+            self.task.fit(network)
+        self.trainer = Trainer(self.task, network.to(self.team.device), self.team)
         self.log: list[dict[str, Any]] = []
         self.pending: list[Update] = []  # since the last validation
         self.best = float("inf")
@@ -77,10 +71,10 @@ class Session:
         if stored is not None:
             self.trainer.load_state_dict(stored["trainer"])
             self.log, self.best, self.stale = stored["log"], stored["best"], stored["stale"]
-            self.pending = [Update(*values) for values in stored["pending"]]
+            self.pending = [Update(**values) for values in stored["pending"]]
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> float:
-        """Train until all updates are done or validation stops improving; return the best phone error rate.
+        """Train until all updates are done or validation stops improving; return the best error rate.
 
         Args:
             stopped: Asked after each update; when it says yes, a checkpoint is written and the training ends.
@@ -115,15 +109,15 @@ class Session:
                 self.progress.say(f"stopped early: no better for {self.stale} validations")
         return self.best
 
-    def _load(self, data: Path, sample_rate: int) -> Material:
-        """Decode the recordings; the leading process first, so that the others find them in the cache."""
+    def _load(self, data: Path) -> Task[Any]:
+        """Load the data; the leading process first, so that the others find in the cache what it decoded."""
         if not self.team.leads:
             self.team.from_first(None)
         with self.progress:
-            material = load_material(self.recipe, data, self.out / "cache", sample_rate, self.progress.decoded)
+            task = open_task(self.recipe, data, self.out / "cache", self.progress.decoded)
         if self.team.leads:
             self.team.from_first(None)
-        return material
+        return task
 
     def _stored(self, resume: bool) -> dict[str, Any] | None:
         path = self.out / "checkpoint.pt"
@@ -140,14 +134,6 @@ class Session:
             )
         return stored
 
-    def _fit_front_end(self, network: Any) -> None:
-        """Measure mean and scale of the features on the first chunks, as they will be heard."""
-        lanes = self.material.lanes(self.recipe, network.samples_per_step)
-        with torch.no_grad():
-            samples = torch.cat([torch.from_numpy(lanes.draw().samples) for _ in range(4)])
-            features, _ = network.frontend(samples, network.frontend.initial_state(len(samples)))
-        network.standardise.fit(features.flatten(0, 1))
-
     def _validate(self) -> None:
         """Score the averaged weights, keep the best; the other processes wait for what came of it."""
         if self.team.leads:
@@ -156,34 +142,27 @@ class Session:
         self.pending = []
 
     def _score(self) -> None:
-        network = self.recipe.network()
+        network = make_network(self.recipe, self.task.columns)
         network.load_state_dict(self.trainer.average)
-        result = validate(
-            network, self.material.validation, self.material.validation_recordings, self.recipe.model.look_ahead
-        )
+        result = self.task.validate(network)
         last = self.pending[-1]
-        means = {key: _mean([getattr(one, key) for one in self.pending]) for key in ("ctc", "frame", "gradient")}
-        row = {"update": last.number, **means, "learning_rate": last.learning_rate}
+        row = {"update": last.number, **_means(self.pending), "learning_rate": last.learning_rate}
         row |= {"validation": result.loss, "error_rate": result.rate}
         if result.rate < self.best:
             self._keep(network.state_dict(), result, last.number)
-        # Greedy CTC says nothing as long as only frames are trained.
-        learning = result.rate < self.best or last.number <= self.recipe.train.frame_updates
+        learning = result.rate < self.best or last.number <= self.task.silent_updates
         self.best, self.stale = min(result.rate, self.best), 0 if learning else self.stale + 1
         self.log = [*self.log, row]
-        self.progress.validated(row)
+        self.progress.validated(row, self.task.measure)
         (self.out / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.log), encoding="utf-8")
-        plot_curves(self.log, self.out / "curves.png")
+        plot_curves(self.log, self.task.measure, self.out / "curves.png")
 
-    def _keep(self, weights: dict[str, torch.Tensor], result: Validation, update: int) -> None:
-        figures = {"validation_error_rate": round(result.rate, 4), "updates": update, **_counts(result)}
-        checkpoint.save_best(self.out / "best.pt", weights, self.text, figures)
-        groups = by_group((f"{one.utterance.corpus}/{one.utterance.speaker}", one.errors) for one in result.scored)
-        speakers = {name: round(rate.rate, 4) for name, rate in sorted(groups.items())}
-        (self.out / "validation.json").write_text(
-            json.dumps({**figures, "speakers": speakers}, indent=1), encoding="utf-8"
-        )
-        plot_confusions([(one.reference, one.hypothesis) for one in result.scored], self.out / "confusions.png")
+    def _keep(self, weights: dict[str, torch.Tensor], result: Score, update: int) -> None:
+        figures = {"validation_error_rate": round(result.rate, 4), "updates": update, **result.figures()}
+        checkpoint.save_best(self.out / "best.pt", weights, self.text, self.task.columns, figures)
+        groups = {name: round(rate, 4) for name, rate in sorted(result.groups().items())}
+        (self.out / "validation.json").write_text(json.dumps({**figures, "groups": groups}, indent=1), encoding="utf-8")
+        result.draw(self.out / "confusions.png")
 
     def _save(self) -> None:
         trainer = self.trainer.state_dict()
@@ -191,24 +170,28 @@ class Session:
             return
         content = {
             "recipe": msgspec.to_builtins(self.recipe),
-            "data": self.material.fingerprint,
+            "data": self.task.fingerprint,
             "trainer": trainer,
             "log": self.log,
-            "pending": [astuple(update)[:5] for update in self.pending],
+            "pending": [_plain(update) for update in self.pending],
             "best": self.best,
             "stale": self.stale,
         }
         checkpoint.save(self.out / "checkpoint.pt", content)
 
 
-def _mean(values: list[float]) -> float:
-    """Return the mean of what was measured; the CTC loss is zero as long as only frames are trained."""
-    measured = [value for value in values if value]
-    return sum(measured) / len(measured) if measured else 0.0
+def _means(updates: Sequence[Update]) -> dict[str, float]:
+    """Return the mean of every loss over the updates that measured it, and of the gradient's norm."""
+    names = dict.fromkeys(name for update in updates for name in update.losses)
+    losses = {name: [update.losses[name] for update in updates if name in update.losses] for name in names}
+    losses["gradient"] = [update.gradient for update in updates]
+    return {name: sum(values) / len(values) for name, values in losses.items()}
 
 
-def _counts(result: Validation) -> dict[str, int]:
-    return asdict(sum((one.errors for one in result.scored), ErrorRate()))
+def _plain(update: Update) -> dict[str, Any]:
+    """Return an update as a checkpoint holds it, without its signals."""
+    names = ("number", "losses", "gradient", "learning_rate")
+    return {name: getattr(update, name) for name in names}
 
 
 def _differences(one: Any, other: Any, path: str = "") -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,8 +12,9 @@ from torch import Tensor
 from streamcell.train.data.augment import Samples
 from streamcell.train.data.utterances import Utterance
 from streamcell.train.losses import ctc
-from streamcell.train.metrics import ErrorRate, error_rate
-from streamcell.train.models import PhonemeNet
+from streamcell.train.metrics import ErrorRate, by_group, confusions, error_rate
+from streamcell.train.models import Network
+from streamcell.train.plots import plot_confusions
 from streamcell.train.recipe import LABELS
 
 
@@ -42,6 +44,19 @@ class Validation:
         """Phone error rate over all of them."""
         return sum((one.errors for one in self.scored), ErrorRate()).rate
 
+    def figures(self) -> dict[str, float]:
+        """Return the edits, and the phones that they are counted on."""
+        return asdict(sum((one.errors for one in self.scored), ErrorRate()))
+
+    def groups(self) -> dict[str, float]:
+        """Return the phone error rate of each speaker."""
+        groups = by_group((f"{one.utterance.corpus}/{one.utterance.speaker}", one.errors) for one in self.scored)
+        return {name: rate.rate for name, rate in groups.items()}
+
+    def draw(self, path: Path) -> None:
+        """Draw which phone was heard as which."""
+        plot_confusions(confusions((one.reference, one.hypothesis) for one in self.scored), path)
+
 
 def collapse(best: Sequence[int]) -> list[str]:
     """Return the phones of a frame-wise best path: repeats joined, blank and silence dropped.
@@ -53,7 +68,7 @@ def collapse(best: Sequence[int]) -> list[str]:
 
 
 def validate(
-    network: PhonemeNet,
+    network: Network,
     utterances: Sequence[Utterance],
     recordings: Sequence[Samples],
     look_ahead: int,
@@ -78,7 +93,7 @@ def validate(
 
 
 @torch.no_grad()
-def _logits(network: PhonemeNet, recordings: Sequence[Samples], look_ahead: int) -> tuple[Tensor, list[int]]:
+def _logits(network: Network, recordings: Sequence[Samples], look_ahead: int) -> tuple[Tensor, list[int]]:
     """Return `logits [B, T, C]` and how many frames of each row belong to its recording."""
     step = network.samples_per_step
     frames = [-(-len(x) // step) + look_ahead for x in recordings]

@@ -10,7 +10,7 @@ from streamcell.runtime.errors import SourceError
 from streamcell.train.data.augment import Samples
 from streamcell.train.data.lanes import Lanes
 from streamcell.train.data.utterances import Recordings, Utterance, fingerprint, read_audio, read_corpus, to_float
-from streamcell.train.recipe import LABELS, Corpus, Recipe
+from streamcell.train.recipe import LABELS, Corpus, PhonemeRecipe
 
 AUDIO = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
 
@@ -30,7 +30,7 @@ class Material:
     validation_recordings: list[Samples]
     noises: list[Samples]
 
-    def lanes(self, recipe: Recipe, samples_per_step: int, shard: int = 0) -> Lanes:
+    def lanes(self, recipe: PhonemeRecipe, samples_per_step: int, shard: int = 0) -> Lanes:
         """Return the endless streams of `recipe` over this material, for one of its shards."""
         train = recipe.train
         return Lanes(
@@ -49,7 +49,7 @@ class Material:
 
 
 def load_material(
-    recipe: Recipe, data: Path, cache: Path, sample_rate: int, progress: Callable[[int, int], None]
+    recipe: PhonemeRecipe, data: Path, cache: Path, sample_rate: int, progress: Callable[[int, int], None]
 ) -> Material:
     """Read what `recipe` asks for below the folder `data`.
 

@@ -1,0 +1,95 @@
+"""Short sequences in one CSV file, one a row: a class, then the points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamcell.runtime.errors import SourceError
+from streamcell.train.data.recording import Recording, SensorData, need_channels
+
+SAME = 1e-6  # by which steps between the same two points may differ in two rows
+
+
+def read_csv_sequences(
+    path: Path, *, sample_rate: int, channels: Sequence[str], units: Sequence[str] = (), labels: Sequence[str] = ()
+) -> SensorData:
+    """Read a CSV file without header: each row a class (0, 1, ...) and the points of a sequence (x0, y0, x1, y1, ...).
+
+    Each row is a recording, all its samples have its label. A row that is the row before, moved on by one point, was
+    cut from the same take: such rows share a group, named `take 000` and so on in the file's order. A split by rows
+    would train on what it validates on.
+
+    Args:
+        path: The file.
+        sample_rate: Hz, of the points.
+        channels: Names of the numbers of a point.
+        units: One a channel, or empty.
+        labels: Names of the classes; empty for their numbers.
+
+    Raises:
+        InputError: There are no channels.
+        SourceError: The file cannot be read, or a row is no sequence.
+    """
+    names = need_channels(channels, "sequences")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"cannot read {path} as CSV: {error}") from error
+    most = len(labels) or len(lines)
+    rows = [
+        (number, *_row(line, f"{path}, line {number}", len(names), most))
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+    if not rows:
+        raise SourceError(f"{path} is empty; it should hold a sequence a row: class, then the points")
+    takes = _takes([points for _, _, points in rows])
+    recordings = tuple(
+        Recording(f"row {number}", f"take {take:03}", points.astype(np.float32), np.full(len(points), kind, np.int64))
+        for (number, kind, points), take in zip(rows, takes, strict=True)
+    )
+    found = tuple(labels) or tuple(str(kind) for kind in range(max(kind for _, kind, _ in rows) + 1))
+    return SensorData(names, tuple(units), found, sample_rate, recordings)
+
+
+def _row(line: str, where: str, width: int, classes: int) -> tuple[int, NDArray[np.float64]]:
+    """Return class and points `[T, width]`."""
+    numbers: list[float] = []
+    cells = line.split(",")
+    for column, cell in enumerate(cells, 1):
+        try:
+            numbers.append(float(cell))
+        except ValueError as error:
+            raise SourceError(f"{where}, column {column}: expected a number, got {cell.strip()[:40]!r}") from error
+    kind, points = numbers[0], np.array(numbers[1:])
+    if not (kind.is_integer() and 0 <= kind < classes):
+        raise SourceError(f"{where}, column 1: expected the number of a class, 0 to {classes - 1}, got {kind:g}")
+    if not len(points) or len(points) % width:
+        raise SourceError(f"{where}: expected a class and points of {width} numbers each, got {len(points)} numbers")
+    return int(kind), points.reshape(-1, width)
+
+
+def _takes(sequences: Sequence[NDArray[np.float64]]) -> list[int]:
+    """Return for each sequence the take that it was cut from.
+
+    Examples:
+        >>> line = np.array([[0.0], [1.0], [4.0], [9.0], [16.0]])
+        >>> _takes([line[:3], line[1:4] - 1.0, line[:3], line[2:]])
+        [0, 0, 1, 2]
+    """
+    takes = [0]
+    for before, after in pairwise(sequences):
+        takes.append(takes[-1] + (not _moved_on(before, after)))
+    return takes
+
+
+def _moved_on(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
+    """Tell whether `after` is `before` one point later; where a sequence begins does not count."""
+    if before.shape != after.shape or len(before) < 3:
+        return False
+    return bool((np.abs(np.diff(before[1:], axis=0) - np.diff(after[:-1], axis=0)) <= SAME).all())
