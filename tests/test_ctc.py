@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from decoding import check_misuse, check_partials, check_restored, check_settled, finals
 from helpers import forged
 from streamcell.runtime.decode import GreedyCTC
 from streamcell.runtime.errors import InputError
@@ -78,10 +79,6 @@ def run(log_probs: NDArray[np.float32], block: int) -> list[Segment]:
     return found + ctc.flush(len(log_probs) * STEP)
 
 
-def finals(segments: list[Segment]) -> list[Segment]:
-    return [segment for segment in segments if segment.final]
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_any_cutting_gives_the_same_finals_and_they_are_the_definitions(seed: int) -> None:
     log_probs = random_log_probs(500, seed)
@@ -98,30 +95,13 @@ def test_any_cutting_gives_the_same_finals_and_they_are_the_definitions(seed: in
 
 @pytest.mark.parametrize("block", [1, 7, 64])
 def test_partials_grow_and_come_before_their_final(block: int) -> None:
-    last: dict[int, Segment] = {}
-    for segment in run(random_log_probs(800, 0), block):
-        before = last.get(segment.id)
-        if before is None:
-            assert segment.id == len(last)  # in order, none left out
-        else:
-            assert not before.final
-            assert segment.revision > before.revision
-            assert (segment.label, segment.start) == (before.label, before.start)
-        last[segment.id] = segment
-    assert all(segment.final for segment in last.values())
+    ids = check_partials(run(random_log_probs(800, 0), block))
+    assert ids == list(range(len(ids)))  # in order, none left out
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_restored_equals_uninterrupted_at_every_frame(seed: int) -> None:
-    log_probs = random_log_probs(120, seed)
-    expected = run(log_probs, 1)
-    for cut in range(121):
-        ctc = decoder()
-        found = [s for t in range(cut) for s in ctc.push(Frames(log_probs[t : t + 1], t))]
-        saved, ctc = ctc.to_bytes(), decoder()
-        ctc.restore(saved)
-        found += [s for t in range(cut, 120) for s in ctc.push(Frames(log_probs[t : t + 1], t))]
-        assert found + ctc.flush(120 * STEP) == expected, f"seed {seed}, cut at {cut}"
+    check_restored(decoder, random_log_probs(120, seed), 120 * STEP, f"seed {seed}")
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -215,34 +195,17 @@ def test_memory_is_flat_while_one_token_lasts() -> None:
 
 
 def test_nothing_begins_before_settled() -> None:
-    log_probs = random_log_probs(500, 3)
-    ctc = decoder()
-    assert ctc.settled == -np.inf
-    times, settled = [], []
-    for t in range(500):
-        times.append([s.start for s in ctc.push(Frames(log_probs[t : t + 1], t))])
-        settled.append(ctc.settled)
-    assert settled == sorted(settled)
-    for t in range(500):
-        assert all(start >= settled[t] for later in times[t + 1 :] for start in later)
+    check_settled(decoder(), random_log_probs(500, 3))
 
 
 def test_misuse_is_refused() -> None:
-    ctc = decoder()
-    with pytest.raises(InputError, match=r"expected frames \[T, 5\], got \[3, 4\]"):
-        ctc.push(Frames(np.zeros((3, 4), np.float32), 0))
-    ctc.push(Frames(spikes("aa"), 0))
-    for frames in (Frames(spikes("a"), 1), Frames(spikes("a"), 2, origin=1.0)):
-        with pytest.raises(InputError, match=r"expected frame 2 counted from 0.0 s"):
-            ctc.push(frames)
+    check_misuse(decoder(), 5)
     with pytest.raises(InputError, match="blank"):
         GreedyCTC(LABELS, 5, STEP)
     with pytest.raises(InputError, match="silence must be another of 5 columns than the blank, 0; got 0"):
         GreedyCTC(LABELS, 0, STEP, silence=0)
     with pytest.raises(InputError, match="above 0 s"):
         GreedyCTC(LABELS, 0, 0.0)
-    with pytest.raises(InputError, match="damaged"):
-        decoder().restore(ctc.to_bytes()[:-1])
 
 
 TOKEN = {"id": 0, "label": 1, "start": 0, "first": 1, "last": 1, "before": 0.0}
@@ -280,5 +243,5 @@ def test_forged_bytes_are_refused(path: str, value: Any) -> None:
     ctc.push(Frames(spikes("aAa"), 0))
     data = ctc.to_bytes()
     assert forged(data, "ctc", "saved/token", TOKEN) == data, "the example is right but for what is forged"
-    with pytest.raises(InputError, match="a saved CTC decoder is damaged"):
+    with pytest.raises(InputError, match="a saved 'ctc' is damaged"):
         decoder().restore(forged(data, "ctc", path, value))

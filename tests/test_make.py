@@ -1,12 +1,12 @@
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from helpers import tiny_manifest, tiny_model
 from streamcell.runtime import Model, ModelError, Segment, Stream
-from streamcell.runtime.decode import GreedyCTC, Hysteresis, make_decoder
+from streamcell.runtime.decode import GreedyCTC, Hysteresis, Smoothed, make_decoder
 from streamcell.runtime.manifest import Manifest
 
 OUTPUT = replace(tiny_manifest().outputs[0], kind="probabilities", blank=None)
@@ -35,13 +35,29 @@ def test_frames_get_a_hysteresis_that_skips_blank_and_silence(name: dict[str, st
     assert (settings.skip, settings.threshold, settings.padding) == ((0, 1), 0.7, 0.0)
 
 
+@pytest.mark.parametrize("kind", ["logits", "probabilities"])
+def test_frames_get_what_keeps_labels_apart_where_it_is_asked_for(kind: Literal["logits", "probabilities"]) -> None:
+    output = replace(OUTPUT, kind=kind)
+    made = make_decoder(frames_manifest(outputs=(output,), decoder={"name": "smoothed", "threshold": 0.5, "margin": 0}))
+    assert isinstance(made, Smoothed)
+    settings = made.settings
+    assert (settings.labels, settings.seconds_per_step, settings.kind) == (output.labels, 0.01, kind)
+    assert (settings.skip, settings.threshold, settings.release) == ((1,), 0.5, 0.4)
+
+
 @pytest.mark.parametrize(
     ("manifest", "words"),
     [
         (tiny_manifest(decoder={"name": "hysteresis"}), "name must be 'ctc-greedy' for task 'ctc', got 'hysteresis'"),
         (tiny_manifest(decoder={"beam": 4}), "does not fit 'ctc-greedy': .*beam"),
         (tiny_manifest(decoder={"reach": 0}), "does not fit 'ctc-greedy': expected lengths above 0"),
-        (frames_manifest(decoder={"name": ["x"]}), "name must be 'hysteresis' for task 'frames', got"),
+        (frames_manifest(decoder={"name": ["x"]}), "name must be 'hysteresis' or 'smoothed' for task 'frames', got"),
+        (frames_manifest(decoder={"name": "ctc-greedy"}), "name must be 'hysteresis' or 'smoothed' for task 'frames'"),
+        (frames_manifest(decoder={"name": "smoothed", "min_gap": 0.5}), "does not fit 'smoothed': .*min_gap"),
+        (
+            frames_manifest(decoder={"name": "smoothed", "margin": 2}),
+            "does not fit 'smoothed': margin must be a number",
+        ),
         (frames_manifest(decoder={"treshold": 0.5}), "does not fit 'hysteresis': .*treshold"),
         (frames_manifest(decoder={"threshold": "0.5"}), "does not fit 'hysteresis': threshold must be a number"),
         (frames_manifest(decoder={"kind": "logits"}), "does not fit 'hysteresis': .*kind"),

@@ -96,6 +96,12 @@ def test_a_label_called_speech_is_speech_and_the_models_settings_count() -> None
     assert (kept.min_gap, kept.padding) == (0.01, 0.005)
 
 
+def test_a_decoder_of_another_kind_has_no_settings_for_speech() -> None:
+    tiny = Model.open(tiny_model(task="frames", outputs=(OUTPUT,), decoder={"name": "smoothed", "threshold": 0.9}))
+    usual = SpeechDetector(Model.open(tiny_model(task="frames", outputs=(OUTPUT,))))
+    assert SpeechDetector(tiny)._splitter._settings == usual._splitter._settings
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

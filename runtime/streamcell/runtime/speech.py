@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.blocks import finite_runs
 from streamcell.runtime.decode import Hysteresis, Splitter, make_decoder
+from streamcell.runtime.decode.settings import HysteresisSettings
 from streamcell.runtime.errors import InputError
 from streamcell.runtime.events import Gap, Segment
 from streamcell.runtime.frames import Frames, log_softmax
@@ -66,7 +67,7 @@ class SpeechDetector:
         invalid: What samples are that are not finite: ``"error"`` or ``"gap"``.
         max_seconds: Longer speech is cut where it is quietest, see `Splitter`.
         settings: ``threshold``, ``release``, ``min_duration``, ``min_gap``, ``padding`` of `Hysteresis`; what is not
-            given is the manifest's for a model of task ``"frames"``, else the default.
+            given is the manifest's where that asks for a `Hysteresis`, else the default.
 
     Raises:
         InputError: If the model tells no speech, or an argument does not fit.
@@ -157,10 +158,10 @@ class SpeechDetector:
 
 
 def _settings(model: Model, given: Mapping[str, float | None]) -> dict[str, Any]:
-    """Return what is given, and from the manifest what is not."""
+    """Return what is given, and from the manifest, if it asks for a `Hysteresis`, what is not."""
     known = {name: value for name, value in given.items() if value is not None}
-    if model.manifest.task != "frames":
-        return known
     usual = make_decoder(model.manifest).settings
+    if not isinstance(usual, HysteresisSettings):
+        return known
     kept = [name for name in _SETTINGS if _FOLLOWS.get(name) not in known]
     return {**{name: getattr(usual, name) for name in kept}, **known}

@@ -2,21 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcell.runtime.errors import InputError, ModelError
+from streamcell.runtime.decode.decoder import LARGEST, Decoder
+from streamcell.runtime.errors import InputError
 from streamcell.runtime.events import Segment
-from streamcell.runtime.frames import Frames, check_finite
-from streamcell.runtime.schema import read
-from streamcell.runtime.wire import pack, unpack
+from streamcell.runtime.frames import check_finite
 
 __all__ = ["GreedyCTC"]
 
-_VERSION = 1
-_LARGEST = 1 << 53  # saved number of a frame or token
 _FLOOR = np.float32(-1e4)  # of log-probabilities, so that -inf may come
 
 
@@ -46,7 +44,7 @@ class _Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Saved:
-    """What is saved of the numbers that `GreedyCTC._begin` explains."""
+    """What is saved, with the sums."""
 
     next: int | None
     origin: float
@@ -58,7 +56,7 @@ class _Saved:
     token: _Token | None
 
 
-class GreedyCTC:
+class GreedyCTC(Decoder):
     """Turn frames into segments, as soon as they can be known.
 
     Tokens are greedy CTC's (Graves et al., 2006): the best label of each frame, repeats merged, blanks dropped. CTC
@@ -89,6 +87,7 @@ class GreedyCTC:
     Examples:
         Spikes at frames 1 (A) and 4 (B); without the blank, A is best in frames 0 to 2, B in 3 to 4.
 
+        >>> from streamcell.runtime import Frames
         >>> best = [[0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.6, 0.3, 0.1], [0.6, 0.1, 0.3], [0.1, 0.1, 0.8]]
         >>> decoder = GreedyCTC(["<blank>", "A", "B"], blank=0, seconds_per_step=0.5)
         >>> found = decoder.push(Frames(np.log(np.float32(best)), first=0))
@@ -98,8 +97,15 @@ class GreedyCTC:
         [('B', 1.5, 2.5, True)]
     """
 
-    _next: int | None  # frame expected next
-    _label: int
+    settings: _Settings
+    _kind = "ctc"
+    _saved = _Saved
+    _best: int  # of the frame before
+    _label: int  # best without the blank, of the frame before
+    _run: int  # where the run of that label began
+    _token: _Token | None
+    _sums: list[float]  # of the confidences before frames _base, _base + 1, ... _next
+    _base: int
 
     def __init__(
         self,
@@ -121,33 +127,6 @@ class GreedyCTC:
         self._pause_frames = max(1, round(pause / seconds_per_step))
         self._reach_frames = max(1, round(reach / seconds_per_step))
         self.reset()
-
-    @property
-    def settled(self) -> float:
-        """Return the time (seconds) before which no segment will begin any more; -inf before the first frame."""
-        if self._next is None:
-            return -np.inf
-        earliest = max(self._run, self._next - self._reach_frames)
-        return self._time(self._token.start if self._token else earliest)
-
-    def push(self, frames: Frames) -> list[Segment]:
-        """Take the next frames; return what became final, then the token that goes on, if any.
-
-        Where ``frames.first`` is later than expected (samples were skipped), a token that goes on ends there.
-
-        Args:
-            frames: `[T, C]`, T from 0, C as many as labels.
-
-        Raises:
-            InputError: If the shape does not fit, or the frames do not come in order.
-        """
-        if not len(frames.values):
-            return []
-        return [*self.take(frames.first, frames.origin, self.read(frames.values)), *self.partial()]
-
-    def follows(self, first: int, origin: float) -> bool:
-        """Tell whether frames from ``first`` on, counted from ``origin`` seconds, may come next."""
-        return self._next is None or (self._next <= first and self._origin == origin)
 
     def read(self, values: NDArray[np.float32]) -> list[tuple[int, int, float]]:
         """Return for each row the best label, the best without the blank, and its probability without the blank.
@@ -184,7 +163,7 @@ class GreedyCTC:
             total += confidence
             sums.append(total)
             if label != self._label:
-                found += self._close(frame, frame)
+                found += self._end(frame, frame)
                 self._label, self._run = label, frame
             if best != blank:
                 found += self._spike(frame, best)
@@ -202,47 +181,13 @@ class GreedyCTC:
         token, end = self._token, self._next
         return [] if token is None or end is None else [self._segment(token, end, end - 1 - token.first, final=False)]
 
-    def flush(self, end_time: float) -> list[Segment]:
-        """End the frames at ``end_time`` (seconds); return what was not final. What follows may begin anywhere."""
-        found = [] if self._next is None else self._close(self._next, self._next, end_time)
-        self._begin()
-        return found
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return {"sums": np.array(self._sums, np.float64)}
 
-    def reset(self) -> None:
-        """Forget everything, the count of segments too: be as fresh."""
-        self._count = 0
-        self._begin()
-
-    def to_bytes(self) -> bytes:
-        """Return everything as bytes, for `restore`."""
-        meta = {
-            "version": _VERSION,
-            "settings": asdict(self.settings),
-            "saved": asdict(_Saved(*(getattr(self, f"_{field.name}") for field in fields(_Saved)))),
-        }
-        return pack("ctc", meta, {"sums": np.array(self._sums, np.float64)})
-
-    def restore(self, data: bytes) -> None:
-        """Go on exactly where `to_bytes` was called, on a decoder of the same settings.
-
-        Raises:
-            InputError: If the bytes are damaged, of another kind or version, or of other settings.
-        """
-        meta, arrays = unpack(data, "ctc")
-        if meta.get("version") != _VERSION:
-            raise InputError(f"expected a saved CTC decoder of version {_VERSION}, got {meta.get('version')!r}")
-        try:
-            if read(_Settings, meta["settings"], "settings") != self.settings:
-                raise InputError("a saved CTC decoder is damaged: its settings are others than the model's")
-            self._restore(read(_Saved, meta["saved"], "saved"), arrays["sums"])
-        except (KeyError, TypeError, ValueError, ArithmeticError, ModelError) as error:
-            raise InputError(f"a saved CTC decoder is damaged: {error!r}") from error
-
-    def _restore(self, saved: _Saved, sums: NDArray[np.float64]) -> None:
-        """Take over what was saved, if it can be gone on from."""
-        end, token, columns = saved.next or 0, saved.token, len(self._labels)
-        frames = 0 <= saved.base <= max(saved.run, end - self._reach_frames) and saved.run <= end < _LARGEST
-        answers = 0 <= saved.best < columns and -1 <= saved.label < columns and 0 <= saved.count < _LARGEST
+    def _check(self, saved: _Saved, arrays: dict[str, NDArray[Any]]) -> None:
+        end, token, columns, sums = saved.next or 0, saved.token, len(self._labels), arrays["sums"]
+        frames = 0 <= saved.base <= max(saved.run, end - self._reach_frames) and saved.run <= end < LARGEST
+        answers = 0 <= saved.best < columns and -1 <= saved.label < columns and 0 <= saved.count < LARGEST
         spike = token is None or (
             0 <= token.label < columns and 0 <= token.start <= token.first <= token.last < end and token.id >= 0
         )
@@ -251,30 +196,22 @@ class GreedyCTC:
         if not (frames and answers and spike and fits):
             raise ValueError(f"{saved} and {sums.shape} sums contradict each other")
         self._sums = sums.tolist()
-        for field in fields(saved):
-            setattr(self, f"_{field.name}", getattr(saved, field.name))
+
+    def _earliest(self, end: int) -> float:
+        if self._token:
+            return self._time(self._token.start)
+        return self._time(max(self._run, end - self._reach_frames))
 
     def _begin(self) -> None:
-        self._next = None
-        self._origin = 0.0  # time of frame 0
-        self._best = self._blank  # of the frame before
-        self._label = -1  # best without the blank, of the frame before
-        self._run = 0  # where the run of that label began
-        self._token: _Token | None = None
-        self._sums = [0.0]  # of the confidences before frames _base, _base + 1, ... _next
-        self._base = 0
+        super()._begin()
+        self._best = self._blank
 
-    def _join(self, first: int, origin: float) -> list[Segment]:
-        """Fit new frames to those before; return the token that a hole between them ends."""
-        if not self.follows(first, origin):
-            raise InputError(
-                f"expected frame {self._next} counted from {self._origin} s, got frame {first} counted from "
-                f"{origin} s; flush() before frames that do not follow"
-            )
-        found = [] if self._next is None else self._close(self._next, self._next)
-        self._origin, self._base, self._label = origin, first, -1
-        self._sums = self._sums[-1:]
-        return found
+    def _clear(self, first: int) -> None:
+        self._base, self._label, self._run = first, -1, first
+        self._token, self._sums = None, [0.0]
+
+    def _close(self, end: int, end_time: float) -> list[Segment]:
+        return self._end(end, end, end_time)
 
     def _spike(self, frame: int, best: int) -> list[Segment]:
         """Take a frame in which a label is best, or counts as best; return the token that it ends."""
@@ -284,7 +221,7 @@ class GreedyCTC:
             earliest = max(self._run, frame - self._reach_frames)
             if token:
                 earliest = max(earliest, (token.last + 1 + frame) // 2)
-                found = self._close(earliest, frame)
+                found = self._end(earliest, frame)
             before = self._sums[earliest - self._base]
             self._token = _Token(self._count, best, earliest, frame, frame, before)
             self._count += 1
@@ -292,7 +229,7 @@ class GreedyCTC:
             token.last = frame
         return found
 
-    def _close(self, end: int, seen: int, end_time: float = np.inf) -> list[Segment]:
+    def _end(self, end: int, seen: int, end_time: float = np.inf) -> list[Segment]:
         """End the token that goes on, now that frame ``seen`` is known."""
         if self._token is None:
             return []
@@ -304,9 +241,6 @@ class GreedyCTC:
         start_time, stop_time = min(self._time(token.start), end_time), min(self._time(end), end_time)
         label = self._labels[token.label]
         return Segment(label, start_time, stop_time, min(1.0, confidence), final, token.id, revision)
-
-    def _time(self, frame: int) -> float:
-        return self._origin + frame * self._seconds
 
     def _trim(self, end: int) -> None:
         """Forget sums that no start can reach any more."""

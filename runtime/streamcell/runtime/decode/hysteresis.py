@@ -2,23 +2,20 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamcell.runtime.decode.decoder import LARGEST, Decoder
 from streamcell.runtime.decode.settings import HysteresisSettings, check_number
-from streamcell.runtime.errors import InputError, ModelError
+from streamcell.runtime.errors import InputError
 from streamcell.runtime.events import Segment
-from streamcell.runtime.frames import Frames, check_finite, log_softmax
-from streamcell.runtime.schema import read
-from streamcell.runtime.wire import pack, unpack
+from streamcell.runtime.frames import check_finite, log_softmax
 
 __all__ = ["Hysteresis"]
 
-_VERSION = 1
-_LARGEST = 1 << 53  # saved number of a frame or segment
 _DROP = 0.15  # from the threshold to the release
 _PADDING = 0.03  # seconds
 
@@ -39,7 +36,7 @@ class _Track:
 
 @dataclass(frozen=True, slots=True)
 class _Saved:
-    """What is saved of the numbers that `Hysteresis._begin` explains."""
+    """What is saved."""
 
     next: int | None
     origin: float
@@ -48,7 +45,7 @@ class _Saved:
     tracks: tuple[_Track, ...]
 
 
-class Hysteresis:
+class Hysteresis(Decoder):
     """Turn frames into segments of labels that hold or do not hold each by itself, as soon as they can be known.
 
     A label begins where its probability reaches ``threshold``. It ends where the probability falls below ``release``
@@ -81,6 +78,7 @@ class Hysteresis:
         InputError: If an argument makes no sense.
 
     Examples:
+        >>> from streamcell.runtime import Frames
         >>> decoder = Hysteresis(["speech"], 0.5, kind="probabilities", min_duration=1.0, min_gap=1.0, padding=0.25)
         >>> probs = np.float32([[0.0], [1.0], [0.5], [0.4], [0.1], [0.4], [0.1], [0.9], [0.0]])
         >>> found = decoder.push(Frames(probs, first=0, kind="probabilities")) + decoder.flush(4.5)
@@ -88,7 +86,10 @@ class Hysteresis:
         [('speech', 0.25, 2.25, 0.63)]
     """
 
-    _next: int | None  # frame expected next
+    settings: HysteresisSettings
+    _kind = "hysteresis"
+    _saved = _Saved
+    _base: int  # the first frame without a hole from there to here
     _tracks: list[_Track]  # what goes on, in the order of beginnings
 
     def __init__(
@@ -120,32 +121,6 @@ class Hysteresis:
         self._threshold, self._release, self._seconds, self._padding = threshold, release, seconds_per_step, padding
         self._min_frames, self._gap_frames = self.settings.min_frames, self.settings.gap_frames
         self.reset()
-
-    @property
-    def settled(self) -> float:
-        """Return the time (seconds) before which no segment will begin any more; -inf before the first frame."""
-        if self._next is None:
-            return -math.inf
-        return self._start(self._tracks[0].begin if self._tracks else self._next)
-
-    def push(self, frames: Frames) -> list[Segment]:
-        """Take the next frames; return what became final, then what goes on.
-
-        Where ``frames.first`` is later than expected (samples were skipped), what goes on ends there.
-
-        Args:
-            frames: `[T, C]`, T from 0, C as many as labels.
-
-        Raises:
-            InputError: If the shape does not fit, or the frames do not come in order.
-        """
-        if not len(frames.values):
-            return []
-        return [*self.take(frames.first, frames.origin, self.read(frames.values)), *self.partial()]
-
-    def follows(self, first: int, origin: float) -> bool:
-        """Tell whether frames from ``first`` on, counted from ``origin`` seconds, may come next."""
-        return self._next is None or (self._next <= first and self._origin == origin)
 
     def read(self, values: NDArray[np.float32]) -> list[_Row]:
         """Return for each row the probabilities of the labels that are not skipped, their largest before them.
@@ -195,58 +170,12 @@ class Hysteresis:
         now, revised = self._time(end), end - 1
         return [self._segment(t, end, revised, now, final=False) for t in self._tracks if t.id >= 0]
 
-    def flush(self, end_time: float) -> list[Segment]:
-        """End the frames at ``end_time`` (seconds); return what was not final. What follows may begin anywhere."""
-        found = self._close(end_time)
-        self._begin()
-        return found
+    def _earliest(self, end: int) -> float:
+        return self._start(self._tracks[0].begin if self._tracks else end)
 
-    def reset(self) -> None:
-        """Forget everything, the count of segments too: be as fresh."""
-        self._count = 0
-        self._begin()
-
-    def to_bytes(self) -> bytes:
-        """Return everything as bytes, for `restore`."""
-        saved = asdict(_Saved(*(getattr(self, f"_{field.name}") for field in fields(_Saved))))
-        return pack("hysteresis", {"version": _VERSION, "settings": asdict(self.settings), "saved": saved}, {})
-
-    def restore(self, data: bytes) -> None:
-        """Go on exactly where `to_bytes` was called, on a decoder of the same settings.
-
-        Raises:
-            InputError: If the bytes are damaged, of another kind or version, or of other settings.
-        """
-        meta, _ = unpack(data, "hysteresis")
-        if meta.get("version") != _VERSION:
-            raise InputError(f"expected a saved hysteresis of version {_VERSION}, got {meta.get('version')!r}")
-        try:
-            if read(HysteresisSettings, meta["settings"], "settings") != self.settings:
-                raise InputError("a saved hysteresis is damaged: its settings are others than the model's")
-            saved = read(_Saved, meta["saved"], "saved")
-            self._check(saved)
-        except (KeyError, TypeError, ValueError, ArithmeticError, ModelError) as error:
-            raise InputError(f"a saved hysteresis is damaged: {error!r}") from error
-        for field in fields(saved):
-            setattr(self, f"_{field.name}", getattr(saved, field.name))
-        self._tracks = list(saved.tracks)
-
-    def _begin(self) -> None:
-        self._next = None
-        self._origin = 0.0  # time of frame 0
-        self._base = 0  # the first frame without a hole from there to here
+    def _clear(self, first: int) -> None:
+        self._base = first
         self._tracks = []
-
-    def _join(self, first: int, origin: float) -> list[Segment]:
-        """Fit new frames to those before; return the segments that a hole between them ends."""
-        if not self.follows(first, origin):
-            raise InputError(
-                f"expected frame {self._next} counted from {self._origin} s, got frame {first} counted from "
-                f"{origin} s; flush() before frames that do not follow"
-            )
-        found = [] if self._next is None else self._close(self._time(self._next))
-        self._origin, self._base = origin, first
-        return found
 
     def _go_on(self, frame: int, row: list[float]) -> list[Segment]:
         """Hear one frame of the labels that hold; return those that have ended."""
@@ -293,14 +222,10 @@ class Hysteresis:
     def _is_long(self, track: _Track, end: int) -> bool:
         return (end if track.end < 0 else track.end) - track.begin >= self._min_frames
 
-    def _close(self, end_time: float) -> list[Segment]:
-        """End everything at ``end_time``, behind the last frame."""
-        tracks, end = self._tracks, self._next or 0
-        self._tracks = [track for track in tracks if self._is_long(track, end)]
+    def _close(self, end: int, end_time: float) -> list[Segment]:
+        self._tracks = [track for track in self._tracks if self._is_long(track, end)]
         self._count_in(end)
-        found = [self._segment(track, end, end, end_time, final=True) for track in self._tracks]
-        self._tracks = []
-        return found
+        return [self._segment(track, end, end, end_time, final=True) for track in self._tracks]
 
     def _segment(self, track: _Track, next_frame: int, seen: int, end_time: float, *, final: bool) -> Segment:
         """Make a segment of what frames before ``next_frame`` told, that ends at ``end_time`` at the latest."""
@@ -315,13 +240,9 @@ class Hysteresis:
     def _start(self, frame: int) -> float:
         return max(self._time(self._base), self._time(frame) - self._padding)
 
-    def _time(self, frame: int) -> float:
-        return self._origin + frame * self._seconds
-
-    def _check(self, saved: _Saved) -> None:
-        """Raise `ValueError` where what was saved cannot be gone on from."""
+    def _check(self, saved: _Saved, _: dict[str, NDArray[Any]]) -> None:
         end = saved.next or 0
-        fits = 0 <= saved.base <= end < _LARGEST and 0 <= saved.count < _LARGEST and math.isfinite(saved.origin)
+        fits = 0 <= saved.base <= end < LARGEST and 0 <= saved.count < LARGEST and math.isfinite(saved.origin)
         places = [(track.begin, track.column) for track in saved.tracks]
         ids = [track.id for track in saved.tracks]
         numbered = [i for i in ids if i >= 0]

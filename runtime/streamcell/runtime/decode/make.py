@@ -3,10 +3,13 @@
 from streamcell.runtime.decode.ctc import GreedyCTC
 from streamcell.runtime.decode.decoder import Decoder
 from streamcell.runtime.decode.hysteresis import Hysteresis
+from streamcell.runtime.decode.smoothed import Smoothed
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.manifest import Manifest
 
 __all__ = ["make_decoder"]
+
+_NAMES = {"ctc": ("ctc-greedy",), "frames": ("hysteresis", "smoothed")}  # the usual one first
 
 
 def make_decoder(manifest: Manifest) -> Decoder:
@@ -15,16 +18,17 @@ def make_decoder(manifest: Manifest) -> Decoder:
     Raises:
         ModelError: If there is no such decoder for the task, or it has no such setting.
     """
-    output, settings = manifest.outputs[0], dict(manifest.decoder)
-    usual = {"ctc": "ctc-greedy", "frames": "hysteresis"}[manifest.task]
-    name = settings.pop("name", usual)
-    if name != usual:
-        raise ModelError(f"manifest.decoder.name must be {usual!r} for task {manifest.task!r}, got {name!r:.80}")
+    output, settings, names = manifest.outputs[0], dict(manifest.decoder), _NAMES[manifest.task]
+    name = settings.pop("name", names[0])
+    if name not in names:
+        choices = " or ".join(map(repr, names))
+        raise ModelError(f"manifest.decoder.name must be {choices} for task {manifest.task!r}, got {name!r:.80}")
     silence = None if output.silence is None else output.labels.index(output.silence)
     try:
         if manifest.task == "frames":
             skip = {column for column in (output.blank, silence) if column is not None}
-            return Hysteresis(output.labels, output.seconds_per_step, kind=output.kind, skip=skip, **settings)
+            kind = Smoothed if name == "smoothed" else Hysteresis
+            return kind(output.labels, output.seconds_per_step, kind=output.kind, skip=skip, **settings)
         if output.blank is None:
             raise ModelError("task 'ctc' needs a blank")
         return GreedyCTC(output.labels, output.blank, output.seconds_per_step, silence, **settings)
