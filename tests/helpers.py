@@ -1,7 +1,10 @@
 """A small real model that tests stream through, and a microphone that gives a recording."""
 
+import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,18 @@ from streamcell.runtime.wire import pack, unpack
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "phonemes"
 LABELS = ("<blank>", "SIL", "AA", "B", "K", "S")
+
+
+def load_script(path: Path) -> ModuleType:
+    """Return a script of samples/ as a module."""
+    name = f"{path.parent.name}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
 
 
 def tiny_manifest(

@@ -1,6 +1,5 @@
 """The simulated phone: its two sensors tell of one movement, and its files are what training reads."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -8,19 +7,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from helpers import SAMPLES
+from helpers import SAMPLES, load_script
 from streamcell.train.data.sensor import read_sensor, split
 
 
 @pytest.fixture(scope="module")
 def simulate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("simulate", SAMPLES.parent / "activity" / "simulate.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["simulate"] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
+    return load_script(SAMPLES.parent / "activity" / "simulate.py")
 
 
 def turn(rate: np.ndarray) -> np.ndarray:
