@@ -11,7 +11,7 @@ import pytest
 from helpers import SAMPLES
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "onnx", "librosa", "scipy", "matplotlib", "soundfile", "sounddevice", "rich")
+HEAVY = ("torch", "onnx", "librosa", "scipy", "matplotlib", "soundfile", "sounddevice", "serial", "paho", "rich")
 
 
 @pytest.fixture(scope="module")

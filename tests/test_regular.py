@@ -128,6 +128,31 @@ def test_odd_timestamps_are_told(time: float, kind: str) -> None:
     assert [item for item in items if isinstance(item, Lost)] == [Lost(0)] * (kind == "jump")
 
 
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize("back", [0.5, 60.0, 1800.0])
+def test_a_device_that_begins_anew_is_followed_after_eight_readings(back: float, size: int) -> None:
+    before = 2000 + np.arange(100) / 50
+    times, values = np.concatenate([before, before[-1] - back + np.arange(100) / 50]), np.arange(200.0)[:, None]
+    regular, items = Regular(50, 1), list[Item]()
+    for at in range(0, 200, size):
+        items += regular.push(times[at : at + size], values[at : at + size])
+        regular = Regular.from_bytes(regular.to_bytes())
+    rows = np.concatenate([item for item in items if isinstance(item, np.ndarray)]).ravel()
+    np.testing.assert_allclose(rows, [*range(100), *range(107, 200)], atol=1e-3)
+    assert (regular.oddities["late"], regular.oddities["jump"], regular.lost) == (7, 1, 0)
+
+
+def test_late_readings_between_others_are_no_new_clock() -> None:
+    times = np.arange(60) / 50
+    order = np.arange(60).reshape(-1, 3)[:, [0, 2, 1]].ravel()  # every third one comes too late
+    regular = Regular(50, 1)
+    regular.push(times[order], order[:, None].astype(float))
+    assert (regular.oddities["late"], regular.oddities["jump"]) == (20, 0)
+    backwards = Regular(50, 1)
+    backwards.push(times[::-1], times[::-1, None])
+    assert (backwards.oddities["late"], backwards.oddities["jump"]) == (59, 0)
+
+
 @pytest.mark.parametrize(("bad", "what"), [(np.nan, "value"), (np.inf, "value"), (np.nan, "time"), (1e39, "value")])
 def test_a_row_that_is_not_finite_is_missing(bad: float, what: str) -> None:
     times, values = np.arange(6) / 50, np.arange(6.0)[:, None]
@@ -237,8 +262,9 @@ def test_damaged_bytes_are_refused() -> None:
     regular.push(np.arange(100) / 50, np.zeros((100, 3)))
     data = regular.to_bytes()
     for path, value in {
-        "version": 2,
+        "version": 1,
         "max_gap": 0.0,
+        "progress/late": 8,
         "progress/given": -1,
         "progress/origin": 50.0,
         "progress/time": 99.0,

@@ -9,19 +9,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.blocks import finite_runs
 from streamcell.runtime.errors import InputError, ModelError
+from streamcell.runtime.pace import Pace
 from streamcell.runtime.schema import read
 from streamcell.runtime.wire import pack, unpack
 
 __all__ = ["Item", "Lost", "Oddity", "Regular"]
 
-_VERSION = 1
+_VERSION = 2
 _LARGEST = 1 << 53  # saved counter
 _MAX = 1 << 20  # of rate and channels, as in the manifest
 _YEAR = 365.25 * 86400
 _KINDS = ("duplicate", "late", "jump", "rate", "invalid")
-_FACTOR = 1.5  # between the rates of source and model, from which on it is told
-_MOST_ALIKE = 1.2  # half of the intervals must differ by more: a hole or a burst is no other rate
-_FEWEST = 8  # intervals that a rate is measured on
+_MOST_LATE = 8  # readings in a row, each after the one before: then the clock was set back
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +36,9 @@ class Oddity:
 
     Attributes:
         kind: ``"duplicate"`` (a timestamp that repeats; the first is kept), ``"late"`` (one that goes back; left out),
-            ``"jump"`` (the clock was set; the grid begins anew here), ``"rate"`` (the source's rate is not the
-            model's; told once) or ``"invalid"`` (a value or a timestamp that is NaN or infinite; the row is left out).
+            ``"jump"`` (the clock was set, or the device began anew; so does the grid here), ``"rate"`` (the source's
+            rate is not the model's; told once) or ``"invalid"`` (a value or a timestamp that is NaN or infinite; the
+            row is left out).
         time: The timestamp, in seconds; where it is no number, the last one that was.
         detail: For people.
     """
@@ -53,42 +53,6 @@ Item: TypeAlias = NDArray[np.float32] | Lost | Oddity
 
 
 @dataclass(slots=True)
-class _Pace:
-    """Measure the rate of readings, a second or more at a time, in constant memory."""
-
-    start: float = 0.0
-    count: int = 0
-    longer: int = 0
-    shorter: int = 0
-    longest: float = 0.0  # interval, left out of the mean: it may be a hole
-    told: bool = False
-
-    def begin(self, time: float) -> None:
-        self.start, self.count, self.longer, self.shorter, self.longest = time, 0, 0, 0, 0.0
-
-    def hear(self, times: NDArray[np.float64], rate: int) -> tuple[int, float] | None:
-        """Take readings, the first known already; return where another rate than ``rate`` shows, and which."""
-        index, last = 0, len(times) - 1
-        intervals = np.diff(times)
-        while index < last and not self.told:
-            end = max(index + _FEWEST - self.count, int(np.searchsorted(times, self.start + 1.0)))
-            part = intervals[index : min(end, last)]
-            self.count += len(part)
-            self.longer += int(np.count_nonzero(part * rate > _MOST_ALIKE))
-            self.shorter += int(np.count_nonzero(part * rate * _MOST_ALIKE < 1))
-            self.longest = max(self.longest, float(part.max(initial=0)))
-            index += len(part)
-            if end <= last:
-                found = (self.count - 1) / max(float(times[end]) - self.start - self.longest, 1e-9)
-                slow = found * _FACTOR < rate and 2 * self.longer > self.count
-                self.told = slow or (found > _FACTOR * rate and 2 * self.shorter > self.count)
-                self.begin(float(times[end]))
-                if self.told:
-                    return end, found
-        return None
-
-
-@dataclass(slots=True)
 class _Progress:
     """Hold how far the grid has come; it is saved as it is."""
 
@@ -100,6 +64,8 @@ class _Progress:
     given: int = 0  # points of the grid since the origin, lost ones too
     missing: int = 0  # rows without timestamps that were not finite, not yet told as lost
     lost: int = 0
+    late: int = 0  # readings in a row that were late, each after the one before
+    late_time: float = 0.0  # of the last of them
     oddities: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_KINDS, 0))
 
 
@@ -111,7 +77,7 @@ class _Saved:
     max_gap: float
     max_jump: float
     progress: _Progress
-    pace: _Pace
+    pace: Pace
 
 
 class Regular:
@@ -127,7 +93,8 @@ class Regular:
         channels: Of the model.
         max_gap: Seconds; where readings lie further apart, the points between them are `Lost`. At least 2 intervals of
             the model's rate; None for 5.
-        max_jump: Seconds; where a timestamp lies further before or after the last one, the clock was set.
+        max_jump: Seconds; where a timestamp lies further before or after the last one, the clock was set. So it was
+            where 8 readings in a row are late, but in order among themselves: the first 7 are left out.
 
     Raises:
         InputError: If an argument does not fit.
@@ -153,7 +120,7 @@ class Regular:
                 f"least that and at most a year; got {gap!r} and {max_jump!r}"
             )
         self._rate, self._channels, self._max_gap, self._max_jump = sample_rate, channels, gap, max_jump
-        self._at, self._pace = _Progress(), _Pace()
+        self._at, self._pace = _Progress(), Pace()
         self._last = np.zeros(channels)  # values of the last reading
 
     @property
@@ -280,13 +247,14 @@ class Regular:
             with np.errstate(over="ignore"):
                 steps = np.diff(times if last is None else np.concatenate([[last], times]))
             if ((steps > 0) & (steps <= self._max_jump)).all():
+                self._at.late = 0 if len(times) else self._at.late
                 return found
         for index, (time, fine) in enumerate(zip(times.tolist(), good.tolist(), strict=True)):
             step = 1.0 if last is None else time - last
             if not fine:
                 known = time if math.isfinite(time) else last or 0.0
                 found.append((index, Oddity("invalid", known, "a value or the timestamp is not finite; left out")))
-            elif last is not None and abs(step) > self._max_jump:
+            elif last is not None and (abs(step) > self._max_jump or self._set_back(time, step)):
                 found.append((index, Oddity("jump", time, f"the clock jumped by {step:+.6g} s; the grid begins anew")))
                 last = time
             elif step == 0:
@@ -296,6 +264,18 @@ class Regular:
             else:
                 last = time
         return found
+
+    def _set_back(self, time: float, step: float) -> bool:
+        """Count readings that are late, but in order; tell whether they are so many that the clock was set back."""
+        at = self._at
+        if step < 0:
+            at.late, at.late_time = at.late + 1 if at.late and time > at.late_time else 1, time
+        elif step > 0:
+            at.late = 0
+        if at.late < _MOST_LATE:
+            return False
+        at.late = 0
+        return True
 
     def _follow(self, times: NDArray[np.float64], rows: NDArray[np.float64]) -> list[Item]:
         """Take readings that follow each other; watch their rate."""
@@ -372,9 +352,14 @@ def _joined(items: list[Item]) -> list[Item]:
 def _check(saved: _Saved, last: NDArray[np.float64]) -> None:
     """Refuse what cannot have been saved."""
     at, pace = saved.progress, saved.pace
-    numbers = (at.given, at.missing, at.lost, pace.count, pace.longer, pace.shorter, *at.oddities.values())
+    numbers = (at.given, at.missing, at.lost, at.late, pace.count, pace.longer, pace.shorter, *at.oddities.values())
     counters = all(type(number) is int and 0 <= number < _LARGEST for number in numbers)
-    if not counters or set(at.oddities) != set(_KINDS) or max(pace.longer, pace.shorter) > pace.count:
+    if (
+        not counters
+        or set(at.oddities) != set(_KINDS)
+        or max(pace.longer, pace.shorter) > pace.count
+        or at.late >= _MOST_LATE
+    ):
         raise ValueError(f"{at} and {pace} contradict each other")
     if last.dtype != np.float64 or last.shape != (saved.channels,) or not np.isfinite(_float32(last)).all():
         raise ValueError(f"{last.dtype} {list(last.shape)} is no last reading")
