@@ -1,6 +1,6 @@
 """Run the commands of README.md as they stand: `first` bash block, `tests` (the second), `tour` (all others).
 
-The tour runs in a clone with a miniature of the corpora behind $DATA and with the recipe's schedule cut short, so that
+The tour runs in a clone with a miniature of the corpora behind $DATA and with the recipes' schedules cut short, so that
 hours become a minute; the commands are the README's, letter by letter, its Python too. `streamcell mic` gets Ctrl-C
 after some seconds; without a way to record it must say so and exit with 2.
 """
@@ -19,7 +19,17 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SHORT = {"lanes": 2, "chunk_steps": 32, "updates": 6, "warmup": 2, "frame_updates": 3, "validate_every": 3}
+SHORT = {
+    "samples/phonemes/recipe.toml": {
+        "lanes": 2,
+        "chunk_steps": 32,
+        "updates": 6,
+        "warmup": 2,
+        "frame_updates": 3,
+        "validate_every": 3,
+    },
+    "samples/activity/simulated.toml": {"updates": 20, "warmup": 5, "validate_every": 10},
+}
 
 
 def blocks() -> list[tuple[str, str]]:
@@ -75,10 +85,10 @@ def miniature(recipe: Path, data: Path, recordings: Path) -> None:
         shutil.copy(recordings / rows[0]["audio"], data / table["noise"])
 
 
-def shorten(recipe: Path) -> None:
+def shorten(recipe: Path, schedule: dict[str, int]) -> None:
     """Cut the schedule of `recipe` in place."""
     text = recipe.read_text(encoding="utf-8")
-    for key, value in SHORT.items():
+    for key, value in schedule.items():
         text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
         if not found:
             text = text.replace("[train]\n", f"[train]\n{key} = {value}\n")
@@ -92,7 +102,8 @@ def tour() -> None:
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
         recipe = folder / "samples/phonemes/recipe.toml"
         miniature(recipe, data, recipe.parent)
-        shorten(recipe)
+        for name, schedule in SHORT.items():
+            shorten(folder / name, schedule)
         env = {**os.environ, "DATA": str(data)}
         for language, block in blocks()[2:]:
             if language == "python":

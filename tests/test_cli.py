@@ -19,7 +19,7 @@ from streamcell.runtime.cli.main import main
 from streamcell.runtime.manifest import Parity
 
 SPEECH = Path("samples/phonemes/learner.flac")
-COMMANDS = ("transcribe", "mic", "vad", "inspect", "verify", "bench")
+COMMANDS = ("transcribe", "mic", "vad", "classify", "plot", "inspect", "verify", "bench")
 
 
 @pytest.fixture
