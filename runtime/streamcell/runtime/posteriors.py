@@ -6,6 +6,7 @@ from itertools import chain, pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy import ndarray, vdot
 from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.blocks import QUIET, as_features, as_samples
@@ -167,11 +168,11 @@ class Posteriors:
         """
         if (
             self._stepper is None
-            or type(block) is not np.ndarray
+            or type(block) is not ndarray
             or block.dtype is not _FLOAT32
             or block.shape != self._shape
             or self._pending.count
-            or not np.vdot(block, block) <= QUIET
+            or not vdot(block, block) <= QUIET
         ):
             return None
         values = self._stepper.advance_once(block)

@@ -255,7 +255,9 @@ class Stream:
         if posteriors.frame < 0:
             return []
         found = decoder.take(posteriors.frame, posteriors.origin, decoder.read(values))
-        return [*(self._due([*found]) if self._waiting else found), *decoder.partial()]
+        if found or self._waiting:
+            return [*(self._due([*found]) if self._waiting else found), *decoder.partial()]
+        return [*decoder.partial()]
 
     def _lost(self) -> list[Event]:
         """Tell the samples that were not finite as one gap, now that it has an end."""

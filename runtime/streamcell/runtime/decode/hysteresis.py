@@ -18,6 +18,7 @@ __all__ = ["Hysteresis"]
 
 _DROP = 0.15  # from the threshold to the release
 _PADDING = 0.03  # seconds
+_ONE = (1, 1)  # shape of a frame of one label
 
 _Row: TypeAlias = tuple[float, list[float]]  # the largest, and all columns that are not skipped
 
@@ -117,7 +118,8 @@ class Hysteresis(Decoder):
         )
         self._columns = [column for column in range(len(labels)) if column not in skip]
         self._names = [labels[column] for column in self._columns]
-        self._width, self._plain = len(labels), kind == "probabilities" and not skipped
+        self._width, self._all = len(labels), len(self._columns)
+        self._alone = kind == "probabilities" and len(labels) == 1
         self._threshold, self._release, self._seconds, self._padding = threshold, release, seconds_per_step, padding
         self._min_frames, self._gap_frames = self.settings.min_frames, self.settings.gap_frames
         self.reset()
@@ -132,13 +134,12 @@ class Hysteresis(Decoder):
             InputError: If the shape does not fit.
             ModelError: If there are values that are not finite.
         """
+        if self._alone and values.shape == _ONE:  # as of a voice detector: nothing to choose, little to check
+            p: float = values.item()
+            if p - p == 0:  # finite
+                return [(p, [p])]
         if values.ndim != 2 or values.shape[1] != self._width:
             raise InputError(f"expected frames [T, {self._width}], got {list(values.shape)}")
-        if self._plain and self._width == 1:  # as of a voice detector: nothing to choose, little to check
-            column: list[float] = values[:, 0].tolist()
-            if not math.isfinite(sum(column)):
-                check_finite(values)
-            return [(p, [p]) for p in column]
         check_finite(values)
         probs = np.exp(log_softmax(values)) if self.settings.kind == "logits" else values
         rows: list[list[float]] = (probs[:, self._columns] if self.settings.skip else probs).tolist()
@@ -155,7 +156,7 @@ class Hysteresis(Decoder):
         for frame, (peak, row) in enumerate(items, first):
             if tracks:
                 found += self._go_on(frame, row)
-            if peak >= threshold:
+            if peak >= threshold and len(tracks) < self._all:
                 self._start_tracks(frame, row)
             if tracks and tracks[-1].id < 0:
                 self._count_in(frame + 1)
@@ -167,8 +168,8 @@ class Hysteresis(Decoder):
         end = self._next
         if end is None or not self._tracks:
             return []
-        now, revised = self._time(end), end - 1
-        return [self._segment(t, end, revised, now, final=False) for t in self._tracks if t.id >= 0]
+        now = self._origin + end * self._seconds
+        return [self._segment(track, end, end - 1, now, False) for track in self._tracks if track.id >= 0]
 
     def _earliest(self, end: int) -> float:
         return self._start(self._tracks[0].begin if self._tracks else end)
@@ -197,7 +198,7 @@ class Hysteresis(Decoder):
             return []
         for track in ended:
             self._tracks.remove(track)
-        return [self._segment(track, track.end, frame, math.inf, final=True) for track in ended if track.id >= 0]
+        return [self._segment(track, track.end, frame, math.inf, True) for track in ended if track.id >= 0]
 
     def _start_tracks(self, frame: int, row: list[float]) -> None:
         """Begin where a label reaches the threshold that did not hold."""
@@ -225,16 +226,23 @@ class Hysteresis(Decoder):
     def _close(self, end: int, end_time: float) -> list[Segment]:
         self._tracks = [track for track in self._tracks if self._is_long(track, end)]
         self._count_in(end)
-        return [self._segment(track, end, end, end_time, final=True) for track in self._tracks]
+        return [self._segment(track, end, end, end_time, True) for track in self._tracks]
 
-    def _segment(self, track: _Track, next_frame: int, seen: int, end_time: float, *, final: bool) -> Segment:
+    def _segment(self, track: _Track, next_frame: int, seen: int, end_time: float, final: bool) -> Segment:
         """Make a segment of what frames before ``next_frame`` told, that ends at ``end_time`` at the latest."""
+        origin, seconds, begin = self._origin, self._seconds, track.begin  # with every push: calls would cost
         end = next_frame if track.end < 0 else track.end
-        confidence = min(1.0, max(0.0, track.total / (end - track.begin)))
-        start_time = min(self._start(track.begin), end_time)
-        stop_time = min(self._time(end) + self._padding, end_time)
+        start, least = origin + begin * seconds - self._padding, origin + self._base * seconds
+        stop, confidence = origin + end * seconds + self._padding, track.total / (end - begin)
+        start = start if start > least else least  # noqa: FURB136
         return Segment(
-            self._names[track.column], start_time, stop_time, confidence, final, track.id, seen - track.begin
+            self._names[track.column],
+            start if start < end_time else end_time,  # noqa: FURB136
+            stop if stop < end_time else end_time,  # noqa: FURB136
+            0.0 if confidence < 0.0 else 1.0 if confidence > 1.0 else confidence,  # noqa: FURB136
+            final,
+            track.id,
+            seen - begin,
         )
 
     def _start(self, frame: int) -> float:
