@@ -1,20 +1,12 @@
-"""The live view of ``streamcell mic``; the only file that needs rich."""
+"""The live view of ``streamcell mic``."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from streamcell.runtime.errors import MissingExtraError
+from streamcell.runtime.cli.screen import Console, Group, Text, bar, screen
 from streamcell.runtime.events import Gap, Reset, Segment
 from streamcell.runtime.phones import SILENCE
 from streamcell.runtime.transcribe import Heard
-
-try:
-    from rich.console import Console, Group
-    from rich.live import Live
-    from rich.text import Text
-except ImportError as error:
-    raise MissingExtraError("rich", "audio", "to show phones live in a terminal (or use --format jsonl)") from error
 
 _METER = 30  # columns
 _FLOOR = -60.0  # dBFS at the meter's left end
@@ -30,15 +22,12 @@ def live(rename: Callable[[str], str]) -> Iterator[Callable[[Heard], None]]:
     Args:
         rename: How a label is written.
     """
-    console = Console(highlight=False)
     view = _View(rename)
-    shared = sys.stderr.isatty()  # then what is said there goes above the live line, not through it
-    with Live(console=console, refresh_per_second=12, transient=True, redirect_stderr=shared) as screen:
+    with screen(view.draw) as console:
 
         def show(heard: Heard) -> None:
             for done in view.add(heard):
                 console.print(done)
-            screen.update(Group(view.phones(console.width), meter(heard)))
 
         try:
             yield show
@@ -54,9 +43,11 @@ class _View:
         self._rename = rename
         self._said: list[Segment] = []
         self._guess: list[Segment] = []
+        self._heard: Heard | None = None
 
     def add(self, heard: Heard) -> Iterator[Text]:
         """Take a block's events; yield the lines that are complete: phrases, gaps and resets."""
+        self._heard = heard
         for event in heard.events:
             if not isinstance(event, Segment):
                 yield Text(_describe(event), style="yellow")
@@ -77,6 +68,10 @@ class _View:
             yield Text.assemble((f"{self._said[0].start:8.2f}  ", "dim"), self._write(self._said))
             self._said = []
 
+    def draw(self, console: Console) -> Group:
+        """Return the phrase that goes on, and the meter."""
+        return Group(self.phones(console.width), meter(self._heard) if self._heard else Text())
+
     def phones(self, width: int) -> Text:
         """Return the phrase and what may follow, its end as far as it fits."""
         text = Text.assemble(self._write(self._said), " ", (self._write(self._guess), "dim"))
@@ -88,11 +83,8 @@ class _View:
 
 def meter(heard: Heard) -> Text:
     """Return level, latency, time and losses as one line."""
-    filled = round(_METER * min(max(1 - heard.level / _FLOOR, 0), 1))
-    style = "red" if heard.level > -3 else "green"
     return Text.assemble(
-        ("━" * filled, style),
-        ("━" * (_METER - filled), "dim"),
+        bar(1 - heard.level / _FLOOR, _METER, "red" if heard.level > -3 else "green"),
         f" {heard.level:6.1f} dBFS  {heard.latency * 1000:4.0f} ms behind  {heard.seconds:7.1f} s  ",
         (f"{heard.dropped} dropped", "bold red" if heard.dropped else "dim"),
     )

@@ -7,6 +7,7 @@ from streamcell.runtime.errors import InputError
 from streamcell.runtime.sources.line_parser import Format, OnError
 from streamcell.runtime.sources.lines import Lines
 from streamcell.runtime.sources.mqtt import Mqtt
+from streamcell.runtime.sources.pipe_lines import PipeLines, is_pipe
 from streamcell.runtime.sources.serial_port import Serial
 
 __all__ = ["open_readings"]
@@ -50,4 +51,5 @@ def open_readings(
         return Mqtt(source, channels, time, on_error, format)
     if scheme:
         raise InputError(f"expected a file, -, serial:PORT?baud=115200 or mqtt://HOST/TOPIC; got {scheme}:")
-    return Lines(source, channels, time, on_error, format)
+    kind = PipeLines if is_pipe(source) else Lines
+    return kind(source, channels, time, on_error, format)
