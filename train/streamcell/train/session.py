@@ -16,7 +16,8 @@ from streamcell.train.loop import Signals, Trainer, Update
 from streamcell.train.plots import plot_curves
 from streamcell.train.progress import Progress
 from streamcell.train.recipe import AnyRecipe, RecipeError
-from streamcell.train.task import Score, Task, make_network, open_task
+from streamcell.train.task import Score, Task, make_network
+from streamcell.train.tasks import open_task
 from streamcell.train.team import Team
 
 CHECKPOINT_SECONDS = 120.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -123,24 +122,3 @@ def make_network(recipe: AnyRecipe, columns: Columns) -> Network:
     if isinstance(recipe, PhonemeRecipe):
         return recipe.network()
     return recipe.network(len(columns.channels), len(columns.labels))
-
-
-def open_task(recipe: AnyRecipe, data: Path, cache: Path, progress: Callable[[int, int], None]) -> Task[Any]:
-    """Load what `recipe` asks for below the folder `data`.
-
-    Args:
-        recipe: names the data.
-        data: folder that its paths are relative to.
-        cache: folder for what is decoded once.
-        progress: called with (files decoded, files in all).
-
-    Raises:
-        SourceError: something is missing, unreadable, or does not fit the recipe.
-    """
-    if isinstance(recipe, PhonemeRecipe):
-        from streamcell.train.phonemes import PhonemeTask
-
-        return PhonemeTask(recipe, data, cache, progress)
-    from streamcell.train.sensor import SensorTask
-
-    return SensorTask(recipe, data)
