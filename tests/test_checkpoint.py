@@ -9,7 +9,15 @@ from streamcell.train import checkpoint
 from streamcell.train.phonemes import PhonemeTask
 from streamcell.train.recipe import PhonemeRecipe, parse_recipe
 
-TEXT = 'task = "phonemes"\nname = "tiny"\n[data]\ncorpora = [{path = "speech"}]\n[model]\nhidden = 16\nchannels = 8\nlayers = 1\n'
+TEXT = """task = "phonemes"
+name = "tiny"
+[data]
+corpora = [{path = "speech"}]
+[model]
+hidden = 16
+channels = 8
+layers = 1
+"""
 
 
 def weights() -> dict[str, torch.Tensor]:
