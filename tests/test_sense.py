@@ -182,7 +182,7 @@ def test_without_times_an_outage_is_a_gap(any_model: Model) -> None:
     values[148:150] = np.nan
     stream = SensorStream(any_model)
     found = stream.push(Readings(None, values[:150], 3.0))  # before the first reading there is nothing to be missing
-    found += stream.push(Readings(None, values[150:], 1.31))
+    found += stream.push(Readings(None, values[150:], 1.31 + 250 / 50))  # the readings' own time is in it
     found += stream.flush()
     expected = Stream(any_model, invalid="gap")
     events = expected.push(values[:150]) + expected.gap(66) + expected.push(values[150:]) + expected.flush()
@@ -197,7 +197,7 @@ def test_after_an_outage_oddities_are_on_the_streams_clock(model: Model) -> None
     values[60] = np.nan
     stream = SensorStream(model)
     stream.push(Readings(None, values[:50]))
-    (oddity,) = (one for one in stream.push(Readings(None, values[50:], 2.0)) if isinstance(one, Oddity))
+    (oddity,) = (one for one in stream.push(Readings(None, values[50:], 3.0)) if isinstance(one, Oddity))
     assert oddity.kind == "invalid"
     assert oddity.time == pytest.approx(3.0 + 10 / 50)
 
@@ -214,12 +214,22 @@ def test_a_clock_that_begins_anew_while_the_source_is_away_is_told(model: Model)
     _, values = moves(300)
     stream = SensorStream(model)
     found = stream.push(Readings(grid(100, 500.0), values[:100]))
-    found += stream.push(Readings(grid(200), values[100:], 0.4))
+    found += stream.push(Readings(grid(200), values[100:], 4.4))
     found += stream.flush()
     (oddity,) = (one for one in found if isinstance(one, Oddity))
     assert (oddity.kind, oddity.time, stream.oddities) == ("jump", 0.0, {"jump": 1})
     assert "went back by 501.98 s while the source was away" in oddity.detail
     assert_same(events_of(found), by_hand(model, values[:100], 20, values[100:]), 1e-4)
+
+
+def test_a_packet_that_comes_again_after_an_outage_is_no_new_clock(model: Model) -> None:
+    _, values = moves(300)
+    stream = SensorStream(model)
+    found = stream.push(Readings(grid(100), values[:100]))
+    found += stream.push(Readings(grid(25, 1.5), values[75:100], 3.0))  # the last one, delivered twice
+    found += stream.push(Readings(grid(200, 2.5), values[100:]))
+    assert stream.oddities == {"late": 24, "duplicate": 1}
+    assert_same(events_of([*found, *stream.flush()]), by_hand(model, values[:100], 25, values[100:]), 1e-4)
 
 
 @pytest.mark.parametrize("outage", [-1.0, float("nan"), float("inf")])

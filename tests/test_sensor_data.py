@@ -293,15 +293,14 @@ def windows(path: np.ndarray, kind: int) -> list[str]:
     return [",".join([str(kind), *(f"{v:.9f}" for v in points.ravel())]) for points in cut]
 
 
-def test_sequences_that_overlap_are_one_take(tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
-    takes = [windows(np.cumsum(rng.normal(0, 0.1, (count, 2)), 0), kind) for count, kind in ((9, 0), (4, 1), (7, 1))]
-    lines = [line for take in takes for line in take]
+def test_sequences_are_grouped_by_blocks_of_32_rows(tmp_path: Path) -> None:
+    lines = windows(np.cumsum(np.random.default_rng(1).normal(0, 0.1, (73, 2)), 0), 1)
+    assert len(lines) == 70
     (tmp_path / "x.csv").write_text("\n".join([*lines[:3], "", *lines[3:], ""]))
     data = sequences(tmp_path / "x.csv")
-    assert [one.group for one in data.recordings] == ["take 000"] * 6 + ["take 001"] + ["take 002"] * 4
-    assert [one.name for one in data.recordings] == [f"row {n}" for n in (1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12)]
-    assert [one.labels.tolist() for one in data.recordings[5:7]] == [[0] * 4, [1] * 4]
+    assert [one.group for one in data.recordings] == ["block 000"] * 32 + ["block 001"] * 32 + ["block 002"] * 6
+    assert [one.name for one in data.recordings] == [f"row {n}" for n in (1, 2, 3, *range(5, 72))]
+    assert all((one.labels == 1).all() for one in data.recordings)
     assert data.recordings[0].values.shape == (4, 2)
     assert data.recordings[0].values.ravel().tolist() == np.array(lines[0].split(",")[1:], np.float32).tolist()
     assert sequences(tmp_path / "x.csv", labels=()).labels == ("0", "1")
@@ -401,5 +400,4 @@ def test_the_whole_of_the_fingertip_gestures() -> None:
     data = sequences(DATA / "sensor" / "point_history.csv", labels=("stop", "clockwise", "counter", "move"))
     groups = [one.group for one in data.recordings]
     assert len(groups) == 5296
-    assert len(set(groups)) == 217
-    assert max(groups.count(group) for group in set(groups)) == 171
+    assert len(set(groups)) == 166

@@ -1,8 +1,8 @@
-"""Score a model of gestures on takes that training never heard: how often it is right after how much of a gesture.
+"""Score a model of gestures on what training never heard: how often it is right after how much of a gesture.
 
     python samples/gestures/score.py samples/gestures/gestures.onnx --out runs/gestures
 
-Prints the accuracy after each point of the path, with a 95% interval by bootstrap over takes at the end. With --out,
+Prints the accuracy after each point of the path, with a 95% interval by bootstrap over blocks at the end. With --out,
 `early.png`, `confusions.png` and `score.json` go there.
 """
 
@@ -26,12 +26,22 @@ HERE = Path(__file__).parent
 
 
 def held_out(recipe: SensorRecipe, path: Path) -> list[Recording]:
-    """Return the gestures of the recipe's test takes."""
+    """Return the gestures of the recipe's test blocks that share no point with what training heard.
+
+    A gesture has 16 points, and each row moves on by at least one of them; so the first and the last 32 rows of each
+    run of blocks are left out.
+    """
     data = recipe.data
     found = read_sensor(
         data.format, path, sample_rate=data.sample_rate, channels=data.channels, units=data.units, labels=data.labels
     )
-    return [one for one in found.recordings if one.group in data.test_groups]
+    held, blocks = set(data.test_groups), list(dict.fromkeys(one.group for one in found.recordings))
+    inner = {
+        block
+        for before, block, after in zip(blocks, blocks[1:], [*blocks[2:], ""], strict=False)
+        if block in held and before in held and (after in held or not after)
+    }
+    return [one for one in found.recordings if one.group in inner]
 
 
 def answers(model: Model, gestures: list[Recording]) -> NDArray[np.int64]:
@@ -41,10 +51,10 @@ def answers(model: Model, gestures: list[Recording]) -> NDArray[np.int64]:
     return best
 
 
-def interval(right: NDArray[np.bool_], takes: NDArray[np.str_]) -> tuple[float, float]:
-    """Return the 95% interval of the accuracy by bootstrap over takes, as neighbours in a take overlap."""
-    names = np.unique(takes)
-    sums = np.array([[right[takes == name].sum(), (takes == name).sum()] for name in names])
+def interval(right: NDArray[np.bool_], blocks: NDArray[np.str_]) -> tuple[float, float]:
+    """Return the 95% interval of the accuracy by bootstrap over blocks, as neighbours overlap."""
+    names = np.unique(blocks)
+    sums = np.array([[right[blocks == name].sum(), (blocks == name).sum()] for name in names])
     drawn = np.random.default_rng(1).integers(len(names), size=(10000, len(names)))
     low, high = np.quantile(sums[drawn, 0].sum(1) / sums[drawn, 1].sum(1), [0.025, 0.975])
     return float(low), float(high)
@@ -80,7 +90,7 @@ def main() -> None:
     right = given == true[:, None]
     low, high = interval(right[:, -1], np.array([one.group for one in gestures]))
     early = right.mean(axis=0).tolist()
-    print(f"{len(gestures)} gestures of {len({one.group for one in gestures})} takes")
+    print(f"{len(gestures)} gestures of {len({one.group for one in gestures})} blocks")
     for point in range(0, len(early), 3):
         print(f"after {point + 1:2} of {len(early)} points  {100 * early[point]:5.1f}%")
     print(f"at the end {100 * early[-1]:.1f}% (95% interval {100 * low:.1f} to {100 * high:.1f})")

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Pace"]
+__all__ = ["FACTOR", "Pace"]
 
-_FACTOR = 1.5  # between the rates of source and model, from which on it is told
+FACTOR = 1.5
+"""Between the rates of source and model, from which on it is told."""
+
 _MOST_ALIKE = 1.2  # half of the intervals must differ by more: a hole or a burst is no other rate
 _FEWEST = 8  # intervals that a rate is measured on
 
@@ -55,8 +57,8 @@ class Pace:
             index += len(part)
             if end <= last:
                 found = (self.count - 1) / max(float(times[end]) - self.start - self.longest, 1e-9)
-                slow = found * _FACTOR < rate and 2 * self.longer > self.count
-                self.told = slow or (found > _FACTOR * rate and 2 * self.shorter > self.count)
+                slow = found * FACTOR < rate and 2 * self.longer > self.count
+                self.told = slow or (found > FACTOR * rate and 2 * self.shorter > self.count)
                 self.begin(float(times[end]))
                 if self.told:
                     return end, found

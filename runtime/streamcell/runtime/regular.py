@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.blocks import finite_runs
 from streamcell.runtime.errors import InputError, ModelError
-from streamcell.runtime.pace import Pace
+from streamcell.runtime.pace import FACTOR, Pace
 from streamcell.runtime.schema import read
 from streamcell.runtime.wire import pack, unpack
 
-__all__ = ["Item", "Lost", "Oddity", "Regular"]
+__all__ = ["FARTHEST_LATE", "Item", "Lost", "Oddity", "Regular"]
 
 _VERSION = 2
 _LARGEST = 1 << 53  # saved counter
@@ -21,6 +21,10 @@ _MAX = 1 << 20  # of rate and channels, as in the manifest
 _YEAR = 365.25 * 86400
 _KINDS = ("duplicate", "late", "jump", "rate", "invalid")
 _MOST_LATE = 8  # readings in a row, each after the one before: then the clock was set back
+FARTHEST_LATE = 1.0
+"""Seconds that readings may be late, doubled or swapped on their way, without their clock having been set back."""
+
+_UNITS = {"ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,8 @@ class Regular:
         max_gap: Seconds; where readings lie further apart, the points between them are `Lost`. At least 2 intervals of
             the model's rate; None for 5.
         max_jump: Seconds; where a timestamp lies further before or after the last one, the clock was set. So it was
-            where 8 readings in a row are late, but in order among themselves: the first 7 are left out.
+            where 8 readings in a row are late by more than a second, but in order among themselves: the first 7 are
+            left out.
 
     Raises:
         InputError: If an argument does not fit.
@@ -255,7 +260,10 @@ class Regular:
                 known = time if math.isfinite(time) else last or 0.0
                 found.append((index, Oddity("invalid", known, "a value or the timestamp is not finite; left out")))
             elif last is not None and (abs(step) > self._max_jump or self._set_back(time, step)):
-                found.append((index, Oddity("jump", time, f"the clock jumped by {step:+.6g} s; the grid begins anew")))
+                hint = self._hint(abs(step))
+                found.append(
+                    (index, Oddity("jump", time, f"the clock jumped by {step:+.6g} s; the grid begins anew{hint}"))
+                )
                 last = time
             elif step == 0:
                 found.append((index, Oddity("duplicate", time, "the timestamp came before; the first is kept")))
@@ -268,14 +276,21 @@ class Regular:
     def _set_back(self, time: float, step: float) -> bool:
         """Count readings that are late, but in order; tell whether they are so many that the clock was set back."""
         at = self._at
-        if step < 0:
+        if step < -FARTHEST_LATE:
             at.late, at.late_time = at.late + 1 if at.late and time > at.late_time else 1, time
-        elif step > 0:
+        else:
             at.late = 0
         if at.late < _MOST_LATE:
             return False
         at.late = 0
         return True
+
+    def _hint(self, interval: float) -> str:
+        """Name the unit that would make an interval between readings one of the model's rate, if there is one."""
+        for unit, scale in _UNITS.items():
+            if 1 / FACTOR < interval / scale * self._rate < FACTOR:
+                return f"; if the timestamps are {unit}, name their column time_{unit}"
+        return ""
 
     def _follow(self, times: NDArray[np.float64], rows: NDArray[np.float64]) -> list[Item]:
         """Take readings that follow each other; watch their rate."""
@@ -292,7 +307,7 @@ class Regular:
         if told is None:
             return items + self._grid(times, rows)
         index, rate = told
-        detail = f"readings come at {rate:.4g} Hz, the model takes {self._rate} Hz"
+        detail = f"readings come at {rate:.4g} Hz, the model takes {self._rate} Hz{self._hint(1 / rate)}"
         oddity = self._count(Oddity("rate", float(times[index]), detail))
         items += [*self._grid(times[: index + 1], rows[: index + 1]), oddity]
         return items + self._grid(times[index:], rows[index:])

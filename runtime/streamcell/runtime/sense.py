@@ -12,7 +12,7 @@ from streamcell.runtime.errors import InputError
 from streamcell.runtime.events import Event, Segment
 from streamcell.runtime.manifest import InputSpec
 from streamcell.runtime.model import Model
-from streamcell.runtime.regular import Item, Lost, Oddity, Regular
+from streamcell.runtime.regular import FARTHEST_LATE, Item, Lost, Oddity, Regular
 from streamcell.runtime.sources import Readings
 from streamcell.runtime.stream import Stream
 
@@ -99,7 +99,8 @@ class SensorStream:
     @property
     def rate(self) -> float | None:
         """Return how many readings a second came of late, by their timestamps; None where these do not tell."""
-        jumps = np.flatnonzero(np.abs(np.diff(self._recent)) > self._max_jump)
+        steps = np.diff(self._recent)
+        jumps = np.flatnonzero((steps > self._max_jump) | (steps < -FARTHEST_LATE))
         recent = self._recent[jumps[-1] + 1 :] if jumps.size else self._recent
         seconds = float(np.ptp(recent)) if len(recent) >= _FEWEST else 0.0
         return (len(recent) - 1) / seconds if seconds > 0 else None
@@ -147,9 +148,10 @@ class SensorStream:
             raise InputError(f"an outage must be a number of seconds, 0 or more; got {outage!r}")
         last = self._recent[-1:]
         back = 0.0 if times is None or not len(times) or not len(last) else float(last[0] - times[0])
-        if not self._began or (times is not None and not back > 0):
+        if not self._began or (times is not None and not back > FARTHEST_LATE):
             return []
-        found = [*self._end(), *self._gap(round(outage * self._spec.sample_rate), "missing")]
+        missing = round(outage * self._spec.sample_rate) - len(readings.values)  # they came at its end
+        found = [*self._end(), *self._gap(max(0, missing), "missing")]
         self._regular, self._origin = self._fresh(), self._stage.time
         if times is not None:
             self._oddities["jump"] += 1

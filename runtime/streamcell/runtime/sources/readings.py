@@ -15,7 +15,7 @@ class Readings:
     Attributes:
         times: `[n]` float64, seconds of the source's clock, or None where it gives none.
         values: `[n, channels]` float32.
-        outage: Seconds, by this machine's clock, for which the source was away right before these readings.
+        outage: Seconds, by this machine's clock, from the last readings before the source was away to these; else 0.
     """
 
     times: NDArray[np.float64] | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from streamcell.runtime.errors import SourceError
 from streamcell.train.data.recording import Recording, SensorData, need_channels
 
-SAME = 1e-6  # by which steps between the same two points may differ in two rows
+BLOCK = 32  # rows
 
 
 def read_csv_sequences(
@@ -20,9 +19,10 @@ def read_csv_sequences(
 ) -> SensorData:
     """Read a CSV file without header: each row a class (0, 1, ...) and the points of a sequence (x0, y0, x1, y1, ...).
 
-    Each row is a recording, all its samples have its label. A row that is the row before, moved on by one point, was
-    cut from the same take: such rows share a group, named `take 000` and so on in the file's order. A split by rows
-    would train on what it validates on.
+    Each row is a recording, all its samples have its label. Rows of such files are often cut from one long movement, a
+    point or some further each, so that neighbours overlap, and a split by rows would train on what it validates on.
+    Groups are blocks of 32 rows in the file's order, named `block 000` and so on: hold out long runs of blocks, and do
+    not score their first and last.
 
     Args:
         path: The file.
@@ -48,10 +48,14 @@ def read_csv_sequences(
     ]
     if not rows:
         raise SourceError(f"{path} is empty; it should hold a sequence a row: class, then the points")
-    takes = _takes([points for _, _, points in rows])
     recordings = tuple(
-        Recording(f"row {number}", f"take {take:03}", points.astype(np.float32), np.full(len(points), kind, np.int64))
-        for (number, kind, points), take in zip(rows, takes, strict=True)
+        Recording(
+            f"row {number}",
+            f"block {place // BLOCK:03}",
+            points.astype(np.float32),
+            np.full(len(points), kind, np.int64),
+        )
+        for place, (number, kind, points) in enumerate(rows)
     )
     found = tuple(labels) or tuple(str(kind) for kind in range(max(kind for _, kind, _ in rows) + 1))
     return SensorData(names, tuple(units), found, sample_rate, recordings)
@@ -72,24 +76,3 @@ def _row(line: str, where: str, width: int, classes: int) -> tuple[int, NDArray[
     if not len(points) or len(points) % width:
         raise SourceError(f"{where}: expected a class and points of {width} numbers each, got {len(points)} numbers")
     return int(kind), points.reshape(-1, width)
-
-
-def _takes(sequences: Sequence[NDArray[np.float64]]) -> list[int]:
-    """Return for each sequence the take that it was cut from.
-
-    Examples:
-        >>> line = np.array([[0.0], [1.0], [4.0], [9.0], [16.0]])
-        >>> _takes([line[:3], line[1:4] - 1.0, line[:3], line[2:]])
-        [0, 0, 1, 2]
-    """
-    takes = [0]
-    for before, after in pairwise(sequences):
-        takes.append(takes[-1] + (not _moved_on(before, after)))
-    return takes
-
-
-def _moved_on(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
-    """Tell whether `after` is `before` one point later; where a sequence begins does not count."""
-    if before.shape != after.shape or len(before) < 3:
-        return False
-    return bool((np.abs(np.diff(before[1:], axis=0) - np.diff(after[:-1], axis=0)) <= SAME).all())
