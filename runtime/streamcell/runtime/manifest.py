@@ -138,7 +138,7 @@ class Parity:
     Attributes:
         bound: No difference was allowed to be larger.
         outputs: Largest difference of log-probabilities.
-        states: Largest difference of a final state.
+        states: Largest difference of a number of a final state, in proportion where it is above 1.
         cases: How many cases were compared.
     """
 

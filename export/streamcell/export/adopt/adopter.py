@@ -17,7 +17,9 @@ from streamcell.export.adopt.confirm import confirm
 from streamcell.export.adopt.fold import fold
 from streamcell.export.adopt.house import build, state_specs
 from streamcell.export.adopt.original import Original, constants
+from streamcell.export.adopt.pairs import drop_pairs
 from streamcell.export.adopt.ports import Ports, read_ports
+from streamcell.export.adopt.products import to_products
 from streamcell.export.adopt.sizes import Carried, settle
 from streamcell.export.adopt.source import Source, operators
 from streamcell.export.adopt.states import pair_states
@@ -85,15 +87,27 @@ def adopt(source: Source, card: Card, recordings: Mapping[str, NDArray[np.float3
     confirm(original, states, card)
     refused: list[str] = []
     for steps, rows in _ways(source, ports, states):
+        manifest = _manifest(source, card, states, steps, rows)
         try:
-            model = fold(build(source.model, card, states, fixed, steps=steps, rows=rows))
-            made, reports = _proven(model, _manifest(source, card, states, steps, rows), states, original, recordings)
+            forms = _forms(fold(build(source.model, card, states, fixed, steps=steps, rows=rows)))
         except ModelError as error:
             refused.append(f"{_said(steps, rows)}: {error}")
             continue
-        kinds = tuple(node.op_type for node in model.graph.node)
-        return Adopted(made, Model.open(made).manifest, states, reports, kinds, tuple(refused))
+        for how, model in forms.items():
+            try:
+                made, reports = _proven(model, manifest, states, original, recordings)
+            except ModelError as error:
+                refused.append(f"{_said(steps, rows)}{how}: {error}")
+                continue
+            kinds = tuple(node.op_type for node in model.graph.node)
+            return Adopted(made, Model.open(made).manifest, states, reports, kinds, tuple(refused))
     raise ModelError(f"{source.path}: {refused[-1]}")
+
+
+def _forms(model: onnx.ModelProto) -> dict[str, onnx.ModelProto]:
+    """Return what a folded graph may become, the fastest first, by what it is called."""
+    lean = to_products(drop_pairs(model))
+    return {"": model} if lean is model else {", in its fastest form": fold(lean), "": model}
 
 
 def _ways(source: Source, ports: Ports, states: Sequence[Carried]) -> Iterator[tuple[int | None, int | str]]:

@@ -12,7 +12,7 @@ from onnx import helper, version_converter
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.onnx_file import MAX_FILE, Value
 
-__all__ = ["Source", "describe", "operators", "read_source"]
+__all__ = ["Source", "describe", "inferred", "operators", "read_source"]
 
 _OLDEST = 13  # Squeeze and Unsqueeze take their axes as inputs since then
 _IR_VERSION = 8, 10  # initializers need not be inputs; what ONNX Runtime 1.28 and browsers read
@@ -52,7 +52,7 @@ def read_source(path: Path) -> Source:
         loaded = onnx.load(path)
         opset = next((item.version for item in loaded.opset_import if item.domain in {"", "ai.onnx"}), 0)
         model = _lifted(loaded, opset)
-        inputs, outputs = (tuple(map(_value, values)) for values in (model.graph.input, _inferred(model).graph.output))
+        inputs, outputs = (tuple(map(_value, values)) for values in (model.graph.input, inferred(model).graph.output))
     except (ModelError, DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
         raise ModelError(f"{path}: expected a whole ONNX file: {error}") from error
     return Source(path, model, inputs, outputs, opset)
@@ -109,7 +109,7 @@ def _check_names(graph: onnx.GraphProto) -> None:
         raise ModelError("it has names that are no text")
 
 
-def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with the sizes of its outputs that follow from the operators, where they do."""
     try:
         return onnx.shape_inference.infer_shapes(model, data_prop=True)
