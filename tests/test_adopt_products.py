@@ -269,7 +269,7 @@ def test_other_axes_stay(axes: list[int]) -> None:
 
 
 def adopted(scale: float, folder: Path) -> Adopted:
-    """Adopt a convolution whose sum is the answer; a state adds up the sine of ``scale`` times that."""
+    """Adopt a convolution of which ``scale`` times the sum is the answer; a state adds the sums up."""
     weights: Arrays = {
         "w": normal(np.random.default_rng(0), 128, 1, 256),
         "scale": np.array(scale, np.float32),
@@ -280,17 +280,18 @@ def adopted(scale: float, folder: Path) -> Adopted:
         node("Unsqueeze", ["x", "axis"], ["wide"]),
         node("Conv", ["wide", "w"], ["made"], strides=[128]),
         node("ReduceMean", ["made"], ["sum"], axes=[1, 2], keepdims=0),
-        node("Unsqueeze", ["sum", "axis"], ["y"]),
-        node("Mul", ["y", "scale"], ["scaled"]),
-        node("Sin", ["scaled"], ["wave"]),
-        node("Add", ["total", "wave"], ["total_next"]),
+        node("Unsqueeze", ["sum", "axis"], ["column"]),
+        node("Mul", ["column", "scale"], ["scaled"]),
+        node("Sub", ["scaled", "scaled"], ["nothing"]),
+        node("Concat", ["scaled", "nothing"], ["y"], axis=1),
+        node("Add", ["total", "column"], ["total_next"]),
     ]
     theirs = model(nodes, weights, ["B", 512], total=["B", 1])
-    theirs.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", 1, ["B", 1]))
+    theirs.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", 1, ["B", 2]))
     theirs.graph.output.append(helper.make_tensor_value_info("total_next", 1, ["B", 1]))
     onnx.save(theirs, folder / "theirs.onnx")
     heard = InputCard("x", "audio", 16000, 512, 1)
-    output = OutputCard("y", "logits", ("a",), layout="BC")
+    output = OutputCard("y", "logits", ("a", "b"), layout="BC")
     card = Card("theirs", "frames", heard, output, states=(StateCard("total", "total_next"),))
     return adopt(read_source(folder / "theirs.onnx"), card, {})
 
