@@ -493,3 +493,11 @@ def test_help_and_lines_need_nothing_heavy(path: Path, walk: Path) -> None:
         call = [sys.executable, "-c", code, *map(str, arguments)]
         out = subprocess.run(call, capture_output=True, text=True, check=True).stdout
         assert out.splitlines()[-1].strip() == "LOADED"
+
+
+def test_readings_without_timestamps_are_said(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.csv").write_text("acc_x,acc_y,gyr_z\n" + "1,0,0\n" * 100)
+    code, _, err = run(capsys, tmp_path / "a.csv", "--model", path)
+    assert code == 0
+    assert err.splitlines()[0] == "streamcell: no timestamps: taken as 50 readings a second (--time)"
+    assert "heard 2.0 s, 100 readings" in err

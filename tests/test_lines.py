@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from streamcell.runtime.errors import InputError, SourceError
 from streamcell.runtime.regular import Regular
 from streamcell.runtime.sources import Lines, Readings
+from streamcell.runtime.sources.line_parser import LineParser
 
 CHANNELS = ("ax", "ay", "az")
 Found = tuple[NDArray[np.float64] | None, NDArray[np.float32]]
@@ -360,3 +361,18 @@ def test_what_is_read_goes_onto_a_grid() -> None:
     ]  # fmt: skip
     assert all(isinstance(item, np.ndarray) for item in rows)
     assert sum(len(item) for item in rows if isinstance(item, np.ndarray)) == int((times[-1] - times[0]) * 50) + 1
+
+
+def test_a_boards_words_before_the_header_are_left_out_where_that_is_wanted() -> None:
+    text = b"ESP-ROM:esp32c3\nrst:0x1 (POWERON),boot:0xc\nax,ay\n1,2\n3,4\n"
+    parser = LineParser("the board", ["ax", "ay"], on_error="skip", live=True, cut=True)
+    blocks = [block.values.tolist() for block in parser.feed(text)]
+    assert blocks == [[[1.0, 2.0], [3.0, 4.0]]]
+    assert (parser.skipped, parser.skipped_lines) == (2, [1, 2])
+    with pytest.raises(SourceError, match=r"line 2: .*name other channels, in the model's order"):
+        list(LineParser("the board", ["ax", "ay"], live=True, cut=True).feed(text))
+
+
+def test_a_decimal_comma_is_named() -> None:
+    with pytest.raises(SourceError, match="got '0,5'; write decimals with a point"):
+        list(Lines(io.BytesIO(b"ax;ay\n0,5;1\n"), ["ax", "ay"]))

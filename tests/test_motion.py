@@ -68,9 +68,11 @@ def test_a_rotation_turns_both_sensors_alike() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 5])
-def test_channels_that_are_no_triples_are_not_turned(channels: int) -> None:
+def test_channels_that_are_no_triples_cannot_be_turned(channels: int) -> None:
     recording = walk(50, channels)
-    assert np.array_equal(change(recording, rng(), MotionRecipe(rotation=0.5)).values, recording.values)
+    with pytest.raises(InputError, match=f"got {channels} channels: leave rotation out"):
+        change(recording, rng(), MotionRecipe(rotation=0.5))
+    assert np.array_equal(change(recording, rng(), MotionRecipe()).values, recording.values)
 
 
 def test_random_rotations_are_rotations_of_the_angle_asked_for() -> None:

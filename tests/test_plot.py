@@ -463,6 +463,20 @@ def test_lines_that_are_no_readings_are_skipped_where_asked(
     )
 
 
+def test_columns_of_other_names_and_gaps_that_are_bridged(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = [k / 50 for k in range(200) if not 80 <= k < 95]
+    (tmp_path / "a.csv").write_text("time,u,v,w\n" + "".join(f"{t},1,0,0\n" for t in times))
+    call = (tmp_path / "a.csv", "--model", folder / "moves.onnx", "--out", tmp_path / "a.svg", "--size", "4x4")
+    code, _, err = run(capsys, *call)
+    assert (code, "in the model's order (--channels)" in err) == (2, True)
+    for more, gaps in (([], True), (["--max-gap", "0.5"], False)):
+        code, _, err = run(capsys, *call, "--channels", "u,v,w", *more)
+        assert (code, err) == (0, "")
+        assert (">gap<" in (tmp_path / "a.svg").read_text()) is gaps
+
+
 def test_a_cut_file_is_drawn_and_said(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.flac").write_bytes(READER.read_bytes()[:-9000])
     code, _, err = run(capsys, tmp_path / "a.flac", "--model", folder / "tiny.onnx", "--out", tmp_path / "a.png")
@@ -486,7 +500,7 @@ def test_a_cut_file_is_drawn_and_said(folder: Path, tmp_path: Path, capsys: pyte
         (["@reader", "--start", "2", "--end", "2"], "an end after it, got 2.0 and 2.0"),
         (["@reader", "--start", "-1"], "expected a start of 0 s or more"),
         (["@reader", "--start", "nan"], "expected a start of 0 s or more"),
-        (["@reader", "--time", "t"], "--time and --on-error are about readings of sensors"),
+        (["@reader", "--time", "t"], "--time is about readings of sensors; the model takes audio"),
         (["@reader", "--size", "12"], "expected WxH"),
         (["@reader", "--size", "9x900"], "expected WxH"),
         (["@reader", "--ipa", "--model", "moves.onnx"], "IPA needs a model"),

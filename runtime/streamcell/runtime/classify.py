@@ -51,6 +51,7 @@ class Sensed:
         going_on: The segments that go on now.
         probabilities: What the model said last, `[labels]`; None where it has said nothing since it began anew.
         readings: How many came since the beginning.
+        timed: Whether they have timestamps.
         rate: Readings a second of late: by their timestamps, or, where these do not tell and the source is live, by
             this machine's clock; None where that does not tell either.
         lag: Seconds that the last timestamp lies behind this machine's clock; None where they show other times: half an
@@ -62,6 +63,7 @@ class Sensed:
     going_on: list[Segment]
     probabilities: NDArray[np.float32] | None
     readings: int
+    timed: bool
     rate: float | None
     lag: float | None
 
@@ -160,7 +162,7 @@ class _Ear:
         self._stream = SensorStream(model, max_gap, stage=self._stage)
         self._kind, self._rate = model.manifest.outputs[0].kind, model.manifest.input.sample_rate
         self._arrivals = _Arrivals() if live else None
-        self._readings = 0
+        self._readings, self._timed = 0, False
         self._lag: float | None = None
         self._told = False  # that the rate is another
 
@@ -171,6 +173,7 @@ class _Ear:
     def push(self, readings: Readings) -> Sensed:
         self._readings += len(readings.values)
         times = readings.times
+        self._timed = times is not None
         if times is not None:
             lag = clock.time() - float(times[-1]) if len(times) else math.nan
             self._lag = lag if abs(lag) < _SAME_CLOCK else None
@@ -186,7 +189,7 @@ class _Ear:
         last = self._stepper.last
         said = None if last is None else Frames(last[None], 0, kind=self._kind).probs[0]
         rate = self._stream.rate or (self._arrivals.rate if self._arrivals else None)
-        return Sensed(events, self.seconds, self._stage.partial(), said, self._readings, rate, self._lag)
+        return Sensed(events, self.seconds, self._stage.partial(), said, self._readings, self._timed, rate, self._lag)
 
     def _pace(self) -> list[Oddity]:
         """Tell, once, that readings without timestamps come at another rate than the model's."""

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from streamcell.runtime.cli import options
 from streamcell.runtime.cli.signals import Flag, until_signal
 from streamcell.runtime.errors import InputError, MissingExtraError
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from streamcell.runtime.classify import Sensed
     from streamcell.runtime.cli.classify_report import Summary
     from streamcell.runtime.events import Event
-    from streamcell.runtime.manifest import InputSpec, Manifest
+    from streamcell.runtime.manifest import Manifest
     from streamcell.runtime.model import Model
     from streamcell.runtime.regular import Oddity
     from streamcell.runtime.sources import MqttPublisher
+    from streamcell.runtime.sources.line_parser import OnError
     from streamcell.runtime.sources.line_source import LineSource
 
     Show: TypeAlias = Callable[[Sensed, list[Event | Oddity]], None]
@@ -59,16 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sources = "a file, - for standard input, serial:PORT?baud=115200, or mqtt://[user:password@]host[:port]/topic"
     parser.add_argument("source", metavar="SOURCE", help=sources)
     parser.add_argument("--model", metavar="PATH", required=True, help="an .onnx file that takes readings")
-    parser.add_argument("--channels", metavar="A,B,C", help="names of the columns, in the model's order of channels")
-    parser.add_argument("--time", metavar="COLUMN", help="the column of timestamps (default: time, timestamp, ts or t)")
-    parser.add_argument(
-        "--on-error",
-        choices=("stop", "skip"),
-        default="stop",
-        help="what becomes of a line that is no reading (default: stop)",
-    )
-    longest = "seconds without readings that are bridged (default: 5 intervals of the model's rate)"
-    parser.add_argument("--max-gap", type=float, metavar="S", help=longest)
+    options.add_readings(parser)
     limit = "end after N seconds of readings; of a live source after N seconds of waiting for them, too"
     parser.add_argument("--seconds", type=float, metavar="N", help=limit)
     formats = "default: live for a live source in a terminal, else text"
@@ -86,8 +79,9 @@ def run(args: argparse.Namespace) -> int:
 
     model = Model.open(args.model)
     _check(args, model.manifest)
-    names = _channels(args, model.manifest.input)
-    with _publisher(args.publish) as publisher, open_readings(args.source, names, args.time, args.on_error) as source:
+    names = options.channels(args, model.manifest.input)
+    on_error: OnError = args.on_error or "stop"
+    with _publisher(args.publish) as publisher, open_readings(args.source, names, args.time, on_error) as source:
         summary, done = Summary(source, publisher), False
         try:
             _hear(args, model, source, summary, publisher)
@@ -121,19 +115,6 @@ def _check(args: argparse.Namespace, manifest: "Manifest") -> None:
         raise MissingExtraError("rich", "sensor", "for --format live (or use --format text)")
 
 
-def _channels(args: argparse.Namespace, spec: "InputSpec") -> list[str]:
-    """Return the names of the columns."""
-    from streamcell.runtime.sense import channel_names
-
-    names = channel_names(spec)
-    if args.channels is None:
-        return names
-    given = [name.strip() for name in args.channels.split(",")]
-    if len(given) != len(names):
-        raise InputError(f"--channels must name {len(names)} columns, for {', '.join(names)}; got {len(given)}")
-    return given
-
-
 def _publisher(url: str | None) -> "AbstractContextManager[MqttPublisher | None]":
     from streamcell.runtime.sources import MqttPublisher
 
@@ -165,6 +146,9 @@ def _hear(
     ):
         seconds = args.seconds or float("inf")
         for sensed in classify(model, source, live=device, max_gap=args.max_gap, seconds=seconds):
+            if sensed.readings and not summary.readings and not sensed.timed:
+                rate = model.manifest.input.sample_rate
+                print(f"streamcell: no timestamps: taken as {rate} readings a second (--time)", file=sys.stderr)
             summary.add(sensed)
             told = pick(sensed.events)
             if publisher is not None:

@@ -1,9 +1,12 @@
-"""What several commands share: the model that they are asked for, and what becomes of bad samples."""
+"""What several commands share: the model that they are asked for, what becomes of bad samples, what readings are."""
 
 import argparse
 from typing import TYPE_CHECKING
 
+from streamcell.runtime.errors import InputError
+
 if TYPE_CHECKING:
+    from streamcell.runtime.manifest import InputSpec
     from streamcell.runtime.model import Model
     from streamcell.runtime.stream import Invalid
 
@@ -42,3 +45,30 @@ def add_gap(parser: argparse.ArgumentParser) -> None:
 def invalid(args: argparse.Namespace) -> "Invalid":
     """Return what samples are that are not finite, as `add_gap` was told."""
     return "gap" if args.gap else "error"
+
+
+def add_readings(parser: argparse.ArgumentParser) -> None:
+    """Declare what is asked about readings of sensors: ``--channels``, ``--time``, ``--on-error``, ``--max-gap``."""
+    parser.add_argument("--channels", metavar="A,B,C", help="names of the columns, in the model's order of channels")
+    parser.add_argument("--time", metavar="COLUMN", help="the column of timestamps (default: time, timestamp, ts or t)")
+    wrong = "what becomes of a line that is no reading (default: stop)"
+    parser.add_argument("--on-error", choices=("stop", "skip"), help=wrong)
+    longest = "seconds without readings that are bridged (default: 5 intervals of the model's rate)"
+    parser.add_argument("--max-gap", type=float, metavar="S", help=longest)
+
+
+def channels(args: argparse.Namespace, spec: "InputSpec") -> list[str]:
+    """Return the names of the columns: those that `add_readings` was given, or the model's.
+
+    Raises:
+        InputError: If they are not as many as the model has channels.
+    """
+    from streamcell.runtime.sense import channel_names
+
+    names = channel_names(spec)
+    if args.channels is None:
+        return names
+    given = [name.strip() for name in args.channels.split(",")]
+    if len(given) != len(names):
+        raise InputError(f"--channels must name {len(names)} columns, for {', '.join(names)}; got {len(given)}")
+    return given

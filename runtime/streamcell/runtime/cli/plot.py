@@ -48,12 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=_size, metavar="WxH", help="inches, e.g. 12x8 (default: 12 wide)")
     parser.add_argument("--title", help="instead of FILE's name")
     options.add_gap(parser)
-    parser.add_argument("--time", metavar="COLUMN", help="the column of timestamps (default: time, timestamp, ts or t)")
-    parser.add_argument(
-        "--on-error",
-        choices=("stop", "skip"),
-        help="what becomes of a line that is no reading (default: stop)",
-    )
+    options.add_readings(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,8 +60,17 @@ def run(args: argparse.Namespace) -> int:
     out = _target(args, SUFFIXES)
     model = options.open_model(args)
     _check(args, model.manifest.input)
-    readings = {"time": args.time, "on_error": args.on_error or "stop"}
-    scene = gather(model, args.file, start=args.start, end=args.end, invalid=options.invalid(args), **readings)
+    scene = gather(
+        model,
+        args.file,
+        start=args.start,
+        end=args.end,
+        invalid=options.invalid(args),
+        channels=options.channels(args, model.manifest.input) if model.manifest.input.kind == "features" else None,
+        time=args.time,
+        on_error=args.on_error or "stop",
+        max_gap=args.max_gap,
+    )
     draw(scene.relabel(to_ipa) if args.ipa else scene, out, size=args.size, title=args.title)
     print(out)
     for remark in _remarks(scene):
@@ -92,8 +96,10 @@ def _target(args: argparse.Namespace, suffixes: tuple[str, ...]) -> Path:
 
 def _check(args: argparse.Namespace, spec: "InputSpec") -> None:
     """Refuse options that say nothing about what the model takes."""
-    if spec.kind == "audio" and (args.time is not None or args.on_error is not None):
-        raise InputError("--time and --on-error are about readings of sensors; the model takes audio")
+    given = [name for name in ("channels", "time", "on_error", "max_gap") if getattr(args, name) is not None]
+    if spec.kind == "audio" and given:
+        option = f"--{given[0].replace('_', '-')}"
+        raise InputError(f"{option} is about readings of sensors; the model takes audio")
     if spec.kind != "audio" and args.gap:
         raise InputError("--gap is about audio; readings that are not finite are left out as it is")
 

@@ -1,6 +1,7 @@
 """Run a model over a file, and collect what is to be drawn."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -23,8 +24,10 @@ def gather(
     start: float = 0.0,
     end: float | None = None,
     invalid: Invalid = "error",
+    channels: Sequence[str] | None = None,
     time: str | None = None,
     on_error: Literal["stop", "skip"] = "stop",
+    max_gap: float | None = None,
 ) -> Scene:
     """Stream a file through a model from its beginning, and collect what lies between ``start`` and ``end``.
 
@@ -37,8 +40,10 @@ def gather(
         start: Seconds.
         end: Seconds; None for the end of the file.
         invalid: What samples of sound are that are not finite: ``"error"`` or ``"gap"``.
+        channels: Names of the columns in the model's order; None for the model's own.
         time: Name of the column of timestamps, as in `Lines`.
         on_error: What a line is that is no reading, as in `Lines`.
+        max_gap: Seconds, as in `SensorStream`.
 
     Raises:
         SourceError: If the file gives nothing usable, or less than one step of the model.
@@ -55,7 +60,9 @@ def gather(
         raise InputError(f"expected a start of 0 s or more and an end after it, got {start!r} and {end!r}")
     if model.manifest.input.kind == "audio":
         return _sound(model, path, window, invalid)
-    return _readings(model, path, window, time, on_error)
+    names = channel_names(model.manifest.input) if channels is None else channels
+    with Lines(path, names, time, on_error) as lines:
+        return _readings(model, path, window, lines, max_gap)
 
 
 def _sound(model: Model, path: str | Path, window: tuple[float, float], invalid: Invalid) -> Scene:
@@ -74,19 +81,18 @@ def _sound(model: Model, path: str | Path, window: tuple[float, float], invalid:
 
 
 def _readings(
-    model: Model, path: str | Path, window: tuple[float, float], time: str | None, on_error: Literal["stop", "skip"]
+    model: Model, path: str | Path, window: tuple[float, float], lines: Lines, max_gap: float | None
 ) -> Scene:
     recorder = Recorder(model, None, window)
-    stream = SensorStream(model, stage=recorder)
-    with Lines(path, channel_names(model.manifest.input), time, on_error) as lines:
-        for readings in lines:
-            stream.push(readings)
-            if recorder.done:
-                break
-        else:
-            stream.flush()
-        scene, skipped = _scene(model, path, recorder, window), tuple(lines.skipped_lines)
-        return replace(scene, oddities=stream.oddities, skipped=lines.skipped, skipped_lines=skipped)
+    stream = SensorStream(model, max_gap, stage=recorder)
+    for readings in lines:
+        stream.push(readings)
+        if recorder.done:
+            break
+    else:
+        stream.flush()
+    scene, skipped = _scene(model, path, recorder, window), tuple(lines.skipped_lines)
+    return replace(scene, oddities=stream.oddities, skipped=lines.skipped, skipped_lines=skipped)
 
 
 def _scene(model: Model, path: str | Path, recorder: Recorder, window: tuple[float, float]) -> Scene:

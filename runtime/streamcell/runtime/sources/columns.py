@@ -65,7 +65,7 @@ class Columns:
         for name, cell in zip(self.channels, cells[len(row) :], strict=True):
             value = number(cell)
             if value is None:
-                raise LineError(f"expected a number, got {short(cell)}", name)
+                raise LineError(f"expected a number, got {short(cell)}{_hint(cell)}", name)
             row.append(value)
         return row
 
@@ -189,6 +189,12 @@ def short(cell: object) -> str:
         return f"{cell!a}" if len(cell) <= _SHOWN else f"{cell[:_SHOWN]!a} and so on"
     words = {dict: "an object", list: "an array", float: "a number", bool: "true or false"}
     return words.get(type(cell), "null")
+
+
+def _hint(cell: object) -> str:
+    """Say what to do about what is nearly a number."""
+    comma = isinstance(cell, str) and re.fullmatch(r"\s*[-+]?\d+,\d+\s*", cell)
+    return "; write decimals with a point" if comma else ""
 
 
 def listed(names: list[str]) -> str:

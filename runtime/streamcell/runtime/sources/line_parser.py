@@ -30,7 +30,10 @@ _LONGEST = 1 << 20  # bytes of a line
 _FEW = 1000  # bytes of lines that are faster read one by one than all at once
 _MOST_NUMBERS = 10  # of skipped lines that are remembered
 _SKIP = 'Correct the line, or have such lines left out and counted with on_error="skip" (--on-error skip).'
-_FIRST = "The first line decides what the columns are: correct it, or name other channels."
+_FIRST = (
+    "The first line decides what the columns are, separated by comma, semicolon or tab: correct it, or name other "
+    "channels, in the model's order (--channels)."
+)
 _decode = json.JSONDecoder(parse_int=float).decode
 
 
@@ -43,7 +46,8 @@ class LineParser:
         time: Name of the column of timestamps, or None.
         on_error: ``"stop"`` or ``"skip"``, as for `Lines`.
         format: ``"csv"``, ``"jsonl"`` or ``"auto"``.
-        live: The lines come from something that runs and may begin anew: a header may come again at any time.
+        live: The lines come from something that runs and may begin anew: a header may come again at any time, and
+            with ``"skip"`` there may be other text before the first one.
         cut: The first line may be the rest of one. It is left out and counted, without an error, unless it surely is
             whole: a header or JSON. The rest of a number is a number too.
 
@@ -206,7 +210,7 @@ class LineParser:
     def _refuse(self, error: LineError) -> SourceError | None:
         """Count a line that is left out, or return the error that ends the iteration."""
         later = self._json or self._columns is not None
-        if self._may_be_cut():
+        if self._may_be_cut() or (self._live and self._skips and self._columns is None):  # a board's words at its start
             self._json = self._format
         elif not (later and self._skips):
             place = f", column {error.column!r}" if error.column else ""

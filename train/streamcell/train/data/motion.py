@@ -60,7 +60,12 @@ def change(recording: Recording, rng: np.random.Generator, settings: Motion) -> 
             f"got {list(settings.speed)} and {settings.dropped}"
         )
     values, labels = stretch(recording.values, recording.labels, float(rng.uniform(slowest, fastest)))
-    if values.shape[1] % 3 == 0 and settings.rotation:
+    if settings.rotation and values.shape[1] % 3:
+        raise InputError(
+            f"rotation turns sensors of three channels each, in the order of channels; got {values.shape[1]} channels: "
+            "leave rotation out of the recipe's [augment]"
+        )
+    if settings.rotation:
         values = rotate(values, random_rotation(settings.rotation, rng))
     values = scale(values, settings.scale, rng)
     spread = values.std(axis=0)
