@@ -148,6 +148,6 @@ def test_a_model_of_features_is_refused(model: Model) -> None:
     manifest = replace(
         model.manifest, input=replace(model.manifest.input, kind="features", sample_rate=100, samples_per_step=1)
     )
-    other = Model(model._session, manifest, "")
+    other = Model(model._session, manifest, b"")
     with pytest.raises(InputError, match="takes features, not audio"):
         transcribe_file(other, SPEECH)

@@ -1,9 +1,14 @@
-"""How results are written: one file a format, each with ``write(transcript) -> str`` and ``line(event) -> str``."""
+"""How results are written: one file a format, each with ``write(transcript) -> str`` and ``parts(transcript)``.
 
-from collections.abc import Callable
+The parts, joined, are the whole; written one by one they keep a recording of many hours from being in memory twice.
+Text and JSON lines also have ``line(event) -> str``, for results that are shown as they come.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from streamcell.runtime.events import Event, Segment
+from streamcell.runtime.phones import SILENCE
 
 __all__ = ["Transcript", "relabel"]
 
@@ -17,12 +22,14 @@ class Transcript:
         duration: Seconds that could be read.
         events: Final segments, gaps and resets, in time order.
         cut: Whether the file was damaged or shorter than it should be.
+        silence: The label that stands for a pause, or None.
     """
 
     file: str
     duration: float
-    events: tuple[Event, ...]
+    events: Sequence[Event]
     cut: bool = False
+    silence: str | None = SILENCE
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -30,7 +37,7 @@ class Transcript:
         return tuple(event for event in self.events if isinstance(event, Segment))
 
     def relabel(self, rename: Callable[[str], str]) -> "Transcript":
-        """Return the same with other labels.
+        """Return the same with other labels; the one of pauses must keep its name.
 
         Examples:
             >>> Transcript("a.wav", 1.0, (Segment("AH", 0.0, 0.1, 0.9),)).relabel(str.lower).segments[0].label

@@ -1,12 +1,13 @@
 """JSON lines for programs: one object a recording, or one an event."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
-from streamcell.runtime.events import Event, Gap, as_dict
+from streamcell.runtime.events import Event, Gap, Segment, as_dict
 from streamcell.runtime.formats import Transcript
 
-__all__ = ["line", "write"]
+__all__ = ["line", "parts", "write"]
 
 
 def write(transcript: Transcript) -> str:
@@ -20,13 +21,24 @@ def write(transcript: Transcript) -> str:
         >>> print(write(Transcript("a.wav", 1.5, (Segment("HH", 0.25, 0.3104, 0.9),))), end="")
         {"file": "a.wav", "duration": 1.5, "segments": [{"label": "HH", "start": 0.25, "end": 0.31, "confidence": 0.9}]}
     """
-    values: dict[str, Any] = {"file": transcript.file, "duration": round(transcript.duration, 3)}
-    values["segments"] = [_plain(segment) for segment in transcript.segments]
-    if gaps := [_plain(event) for event in transcript.events if isinstance(event, Gap)]:
-        values["gaps"] = gaps
-    if transcript.cut:
-        values["cut"] = True
-    return json.dumps(values) + "\n"
+    return "".join(parts(transcript))
+
+
+def parts(transcript: Transcript) -> Iterator[str]:
+    """Yield what `write` returns, a segment at a time."""
+    duration = round(transcript.duration, 3)
+    yield f'{{"file": {json.dumps(transcript.file)}, "duration": {json.dumps(duration)}, "segments": ['
+    labels: dict[str, str] = {}
+    comma = ""
+    for event in transcript.events:
+        if isinstance(event, Segment):
+            label = labels.get(event.label) or labels.setdefault(event.label, json.dumps(event.label))
+            yield f'{comma}{{"label": {label}, "start": {round(event.start, 3)}, "end": {round(event.end, 3)}, '
+            yield f'"confidence": {round(event.confidence, 3)}}}'
+            comma = ", "
+    if gaps := [json.dumps(_plain(event)) for event in transcript.events if isinstance(event, Gap)]:
+        yield f'], "gaps": [{", ".join(gaps)}'
+    yield '], "cut": true}\n' if transcript.cut else "]}\n"
 
 
 def line(event: Event) -> str:

@@ -1,9 +1,11 @@
 """Plain text for people: a header, then one aligned line an event."""
 
+from collections.abc import Iterator
+
 from streamcell.runtime.events import Event, Gap, Segment
 from streamcell.runtime.formats import Transcript
 
-__all__ = ["line", "write"]
+__all__ = ["line", "parts", "write"]
 
 
 def write(transcript: Transcript) -> str:
@@ -16,8 +18,14 @@ def write(transcript: Transcript) -> str:
            0.250    0.310  HH    0.90
            0.310    0.500  AY    0.75
     """
-    header = f"{transcript.file}  {transcript.duration:.3f} s"
-    return "".join(f"{text}\n" for text in (header, *map(line, transcript.events)))
+    return "".join(parts(transcript))
+
+
+def parts(transcript: Transcript) -> Iterator[str]:
+    """Yield what `write` returns, line by line."""
+    yield f"{transcript.file}  {transcript.duration:.3f} s\n"
+    for event in transcript.events:
+        yield f"{line(event)}\n"
 
 
 def line(event: Event) -> str:
