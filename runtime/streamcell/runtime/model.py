@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -15,7 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _errors
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.manifest import MANIFEST_KEY, Manifest
 from streamcell.runtime.models import DEFAULT_MODEL, bundled_models, find_bundled
-from streamcell.runtime.onnx_file import MAX_FILE, Graph, OnnxFile, Value, check_graph, read_onnx
+from streamcell.runtime.onnx_file import MAX_FILE, Graph, Value, check_graph, read_onnx
 from streamcell.runtime.state import State
 
 __all__ = ["ORT_ERRORS", "Model"]
@@ -45,10 +46,11 @@ class Model:
             outputs, state = model.step(samples, state)
     """
 
-    def __init__(self, session: ort.InferenceSession, manifest: Manifest, fingerprint: str) -> None:
+    def __init__(self, session: ort.InferenceSession, manifest: Manifest, program: bytes) -> None:
         self._session = session
         self._manifest = manifest
-        self._fingerprint = fingerprint
+        self._program = program  # the graph's digest
+        self._fingerprint = _fingerprint(program, manifest)
         self._wanted = [output.name for output in manifest.outputs] + [state.output for state in manifest.states]
 
     @classmethod
@@ -88,7 +90,7 @@ class Model:
             )
         manifest = Manifest.from_json(file.metadata[MANIFEST_KEY])
         _check_fit(manifest, file.graph)
-        model = cls(_session(data, options, providers), manifest, _fingerprint(file, manifest))
+        model = cls(_session(data, options, providers), manifest, file.program)
         model._probe()
         return model
 
@@ -110,6 +112,21 @@ class Model:
         name, description, licence and figures may differ.
         """
         return self._fingerprint
+
+    def with_decoder(self, settings: Mapping[str, Any]) -> "Model":
+        """Return the same model with other settings in the place of `Manifest.decoder`; its fingerprint is another.
+
+        Both share one session.
+
+        Args:
+            settings: As in `Manifest.decoder`, JSON values; whoever decodes refuses what does not fit.
+
+        Examples:
+            >>> model = Model.open("phonemes-en")  # doctest: +SKIP
+            >>> text = Path("phones.arpa").read_text()  # doctest: +SKIP
+            >>> stream = Stream(model.with_decoder({"name": "ctc-beam", "lm": text}))  # doctest: +SKIP
+        """
+        return Model(self._session, replace(self._manifest, decoder=dict(settings)), self._program)
 
     def initial_state(self, batch: int = 1) -> State:
         """Return the state of ``batch`` streams at their beginning."""
@@ -236,10 +253,10 @@ def _session(data: bytes, options: ort.SessionOptions, providers: list[str]) -> 
         raise ModelError(f"ONNX Runtime cannot load the graph: {error}. Export it again") from error
 
 
-def _fingerprint(file: OnnxFile, manifest: Manifest) -> str:
+def _fingerprint(program: bytes, manifest: Manifest) -> str:
     facts = {name: getattr(manifest, name) for name in _STEPS}
     text = json.dumps(facts, default=asdict, sort_keys=True)
-    return hashlib.sha256(file.program + text.encode()).hexdigest()
+    return hashlib.sha256(program + text.encode()).hexdigest()
 
 
 def _check_fit(manifest: Manifest, graph: Graph) -> None:
