@@ -208,7 +208,7 @@ def test_misuse_is_refused() -> None:
         GreedyCTC(LABELS, 0, 0.0)
 
 
-TOKEN = {"id": 0, "label": 1, "start": 0, "first": 1, "last": 1, "before": 0.0}
+TOKEN = {"id": 0, "label": 1, "start": 0, "first": 1, "last": 1, "before": 0.0, "share": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 
 from helpers import tiny_manifest, tiny_model
 from streamcell.runtime import Model, ModelError, Segment, Stream
-from streamcell.runtime.decode import GreedyCTC, Hysteresis, Smoothed, make_decoder
+from streamcell.runtime.decode import BeamCTC, GreedyCTC, Hysteresis, Smoothed, make_decoder
+from streamcell.runtime.lm import read_arpa, train_ngram, write_arpa
 from streamcell.runtime.manifest import Manifest
 
 OUTPUT = replace(tiny_manifest().outputs[0], kind="probabilities", blank=None)
@@ -23,6 +24,22 @@ def test_ctc_gets_the_manifests_blank_silence_and_settings() -> None:
     assert (
         make_decoder(tiny_manifest()).settings == make_decoder(tiny_manifest(decoder={"name": "ctc-greedy"})).settings
     )
+
+
+def test_a_beam_gets_the_language_model_of_the_manifest_once() -> None:
+    text = write_arpa(train_ngram([["AA", "B"], ["K", "S"]], 2))
+    manifest = tiny_manifest(decoder={"name": "ctc-beam", "lm": text, "width": 4, "calibration": [2, 0.5]})
+    made, again = make_decoder(manifest), make_decoder(manifest)
+    assert isinstance(made, BeamCTC)
+    assert isinstance(again, BeamCTC)
+    settings = made.settings
+    assert (settings.blank, settings.silence, settings.width, settings.calibration) == (0, 1, 4, (2, 0.5))
+    assert settings.lm == read_arpa(text).digest
+    assert made.settings == again.settings
+    assert made._gains is again._gains
+    plain = make_decoder(tiny_manifest(decoder={"name": "ctc-beam"}))
+    assert isinstance(plain, BeamCTC)
+    assert plain.settings.lm == ""
 
 
 @pytest.mark.parametrize("name", [{}, {"name": "hysteresis"}])
@@ -48,7 +65,15 @@ def test_frames_get_what_keeps_labels_apart_where_it_is_asked_for(kind: Literal[
 @pytest.mark.parametrize(
     ("manifest", "words"),
     [
-        (tiny_manifest(decoder={"name": "hysteresis"}), "name must be 'ctc-greedy' for task 'ctc', got 'hysteresis'"),
+        (tiny_manifest(decoder={"name": "hysteresis"}), "name must be 'ctc-greedy' or 'ctc-beam' for task 'ctc'"),
+        (
+            tiny_manifest(decoder={"name": "ctc-beam", "lm": 3}),
+            "does not fit 'ctc-beam': lm must be the text",
+        ),
+        (tiny_manifest(decoder={"name": "ctc-beam", "lm": "x"}), "does not fit 'ctc-beam': lm, line 1: expected"),
+        (tiny_manifest(decoder={"name": "ctc-beam", "beam": 3}), "does not fit 'ctc-beam': .*beam"),
+        (tiny_manifest(decoder={"calibration": [1]}), "calibration must be a slope above 0 and an offset"),
+        (tiny_manifest(decoder={"calibration": 1}), "does not fit 'ctc-greedy': .*iterable"),
         (tiny_manifest(decoder={"beam": 4}), "does not fit 'ctc-greedy': .*beam"),
         (tiny_manifest(decoder={"reach": 0}), "does not fit 'ctc-greedy': expected lengths above 0"),
         (frames_manifest(decoder={"name": ["x"]}), "name must be 'hysteresis' or 'smoothed' for task 'frames', got"),

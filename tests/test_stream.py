@@ -252,7 +252,10 @@ def test_partials_come_last_and_become_final() -> None:
 
 def test_misuse_is_refused() -> None:
     for decoder, message in (
-        ({"name": "ctc-beam"}, "manifest.decoder.name must be 'ctc-greedy' for task 'ctc', got 'ctc-beam'"),
+        (
+            {"name": "ctc-best"},
+            "manifest.decoder.name must be 'ctc-greedy' or 'ctc-beam' for task 'ctc', got 'ctc-best'",
+        ),
         ({"name": "ctc-greedy", "width": 8}, "manifest.decoder does not fit 'ctc-greedy': .*'width'"),
     ):
         with pytest.raises(ModelError, match=message):

@@ -161,8 +161,8 @@ class Manifest:
         states: The states, in any order; empty for a feed-forward model.
         outputs: The outputs; the first is the one that is decoded.
         decoder: What `Stream` decodes with: ``"name"`` and settings; the usual one without a name. For task ``"ctc"``
-            ``"ctc-greedy"``, see `GreedyCTC`; for ``"frames"`` ``"hysteresis"``, see `Hysteresis`, or ``"smoothed"``
-            where labels exclude each other, see `Smoothed`.
+            ``"ctc-greedy"``, see `GreedyCTC`, or ``"ctc-beam"``, see `BeamCTC`; for ``"frames"`` ``"hysteresis"``, see
+            `Hysteresis`, or ``"smoothed"`` where labels exclude each other, see `Smoothed`.
         gap: What lost samples do to the state.
         steps_per_call: How many steps each call must hold, or None for any number.
         batch_invariant: Whether a stream's answers are independent of the streams that share its call.

@@ -24,6 +24,7 @@ class Job:
         formats: Names of `streamcell.runtime.formats.names.FORMATS`.
         ipa: Whether phones are written in IPA.
         invalid: What samples are that are not finite.
+        lm: Text of an ARPA file that is decoded with, or empty for the model's own decoder; the fingerprint covers it.
     """
 
     model: str | None
@@ -32,11 +33,12 @@ class Job:
     formats: tuple[str, ...]
     ipa: bool = False
     invalid: Invalid = "error"
+    lm: str = ""
 
     @property
     def key(self) -> str:
         """Return 16 hexadecimal digits, the same for jobs that write the same of the same recording."""
-        facts = {name: value for name, value in asdict(self).items() if name not in ("model", "folder")}
+        facts = {name: value for name, value in asdict(self).items() if name not in ("model", "folder", "lm")}
         text = json.dumps({**facts, "formats": sorted(self.formats), "version": _VERSION}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -47,6 +49,7 @@ class Job:
             ModelError: If it is not the one that the job was made for.
         """
         model = Model.open(self.model)
+        model = model.with_decoder({"name": "ctc-beam", "lm": self.lm}) if self.lm else model
         if model.fingerprint != self.fingerprint:
             raise ModelError(f"the model {self.model or 'that is the default'} was changed meanwhile; begin again")
         return model

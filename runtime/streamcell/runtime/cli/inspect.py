@@ -67,6 +67,8 @@ def _facts(model: "Model", name: str | None) -> Iterator[tuple[str, str]]:
     yield "file", f"{len(data) / 1e6:.2f} MB, sha256 {hashlib.sha256(data).hexdigest()}"
 
 
+_LONGEST, _SHOWN = 500, 40  # characters of a value
+
 _GAPS = {"fill": "heard as silence", "hold": "skipped, the state is kept"}
 
 
@@ -121,7 +123,8 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items()) or "defaults"
     if isinstance(value, list):
         return ", ".join(map(_plain, value))
-    return str(value)
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_SHOWN].strip()} ... ({len(text)} characters)"
 
 
 def _bytes(name: str | None) -> bytes:

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamcell.runtime.cli import files, options
@@ -36,6 +37,7 @@ examples:
   streamcell transcribe speech.wav --ipa                  the same in the International Phonetic Alphabet
   streamcell transcribe a.flac b.mp3 --format jsonl       one JSON object a file, for programs
   streamcell transcribe talk.ogg --model my.onnx          another model than the one that comes along
+  streamcell transcribe talk.ogg --lm phones.arpa         beam search with the n-gram that `streamcell lm` made
   streamcell transcribe archive --out phones --format textgrid jsonl
   find archive -mtime -1 -print0 | streamcell transcribe - --null --out phones --resume
 
@@ -54,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="text (default), jsonl, ctm, textgrid, srt or vtt; with --out several",
     )
     options.add_gap(parser)
+    beam = "decode by beam search with an n-gram of phones, which `streamcell lm` makes: fewer errors, a fifth slower"
+    parser.add_argument("--lm", metavar="FILE.arpa", help=beam)
     chosen = parser.add_argument_group("which files")
     chosen.add_argument("--list", action="append", default=[], help="a manifest: JSON lines or CSV with a column audio")
     chosen.add_argument("--null", action="store_true", help="names on stdin end with NUL, as find -print0 writes them")
@@ -70,11 +74,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print or write the transcript of each file; return the exit code that the help explains."""
+    from streamcell.runtime.decode import make_decoder
+
     formats = _formats(args)
-    model = options.open_model(args)
+    model, lm = options.open_model(args), _lm(args.lm)
+    model = model.with_decoder({"name": "ctc-beam", "lm": lm}) if lm else model
+    make_decoder(model.manifest)  # now, not with the first file
     if args.out is None:
         return _print(args, model, formats)
-    return _write(args, model, formats)
+    return _write(args, model, formats, lm)
+
+
+def _lm(path: str | None) -> str:
+    """Return the text of an ARPA file, checked.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    from streamcell.runtime.lm import read_arpa
+
+    if path is None:
+        return ""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--lm {path}: expected an ARPA file, as `streamcell lm` makes it: {error}") from error
+    read_arpa(text, path)
+    return text
 
 
 def _formats(args: argparse.Namespace) -> list[str]:
@@ -143,14 +169,14 @@ def _print(args: argparse.Namespace, model: "Model", formats: list[str]) -> int:
     return 2 if inputs.unreadable else code
 
 
-def _write(args: argparse.Namespace, model: "Model", formats: list[str]) -> int:
+def _write(args: argparse.Namespace, model: "Model", formats: list[str], lm: str) -> int:
     from streamcell.runtime.batch.job import Job
     from streamcell.runtime.batch.run import local_engine, transcribe_all
 
     if args.jobs is not None and args.jobs < 1:
         raise InputError(f"--jobs must be 1 or more, got {args.jobs}")
     inputs = _inputs(args)
-    job = Job(args.model, model.fingerprint, args.out, tuple(formats), args.ipa, options.invalid(args))
+    job = Job(args.model, model.fingerprint, args.out, tuple(formats), args.ipa, options.invalid(args), lm)
     jobs = min(args.jobs or len(os.sched_getaffinity(0)), len(inputs.items))
     summary = transcribe_all(job, inputs, local_engine(jobs), resume=args.resume, overwrite=args.overwrite)
     print(f"streamcell: {summary}", file=sys.stderr)

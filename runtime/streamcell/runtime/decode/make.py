@@ -1,15 +1,20 @@
 """The decoder that a manifest asks for."""
 
+from functools import lru_cache
+from typing import Any
+
+from streamcell.runtime.decode.beam import BeamCTC
 from streamcell.runtime.decode.ctc import GreedyCTC
 from streamcell.runtime.decode.decoder import Decoder
 from streamcell.runtime.decode.hysteresis import Hysteresis
 from streamcell.runtime.decode.smoothed import Smoothed
 from streamcell.runtime.errors import InputError, ModelError
+from streamcell.runtime.lm import NGram, read_arpa
 from streamcell.runtime.manifest import Manifest
 
 __all__ = ["make_decoder"]
 
-_NAMES = {"ctc": ("ctc-greedy",), "frames": ("hysteresis", "smoothed")}  # the usual one first
+_NAMES = {"ctc": ("ctc-greedy", "ctc-beam"), "frames": ("hysteresis", "smoothed")}  # the usual one first
 
 
 def make_decoder(manifest: Manifest) -> Decoder:
@@ -31,6 +36,23 @@ def make_decoder(manifest: Manifest) -> Decoder:
             return kind(output.labels, output.seconds_per_step, kind=output.kind, skip=skip, **settings)
         if output.blank is None:
             raise ModelError("task 'ctc' needs a blank")
-        return GreedyCTC(output.labels, output.blank, output.seconds_per_step, silence, **settings)
+        place = (output.labels, output.blank, output.seconds_per_step, silence)
+        return BeamCTC(*place, **_read_lm(settings)) if name == "ctc-beam" else GreedyCTC(*place, **settings)
     except (TypeError, InputError) as error:
         raise ModelError(f"manifest.decoder does not fit {name!r}: {error}") from error
+
+
+def _read_lm(settings: dict[str, Any]) -> dict[str, Any]:
+    """Make an n-gram of the text of an ARPA file."""
+    text = settings.get("lm")
+    if text is None:
+        return settings
+    if not isinstance(text, str):
+        raise InputError(f"lm must be the text of an ARPA file, got {text!r:.80}")
+    return {**settings, "lm": _lm(text)}
+
+
+@lru_cache(maxsize=4)
+def _lm(text: str) -> NGram:
+    """Read an n-gram once for many streams."""
+    return read_arpa(text, "lm")

@@ -1,0 +1,193 @@
+r"""Greedy against beam search on recorded speech: error rates, speed, and how far confidences can be trusted.
+
+    streamcell lm said.jsonl text.txt --dictionary DATA/speech/cmudict/cmudict.dict --order 4 --out phones.arpa
+    python samples/phonemes/beam.py DATA/speech/{speechocean762,librispeech}/train \
+        --recipe samples/phonemes/recipe.toml --lm phones.arpa --fit c.json
+    python samples/phonemes/beam.py DATA/speech/speechocean762/dev --lm phones.arpa --calibration c.json
+    python samples/phonemes/beam.py --write phonemes-beam.onnx --lm phones.arpa --calibration c.json
+
+With --recipe only the speakers that it holds out of training are heard. Each recording goes through the model once,
+then through each decoder. Confidences: the share of right phones (aligned with the corpus's) against the confidence
+that was given, as expected calibration error over 15 bins (Guo et al., 2017), pauses left out; --fit writes slope and
+offset of a logistic map of the logit for each decoder (Platt, 1999). --write puts beam search (with --lm) or greedy
+search, calibrated, into a copy of the model, which `score.py` and every command take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from streamcell.runtime import Frames, Model, Segment
+from streamcell.runtime.decode import Decoder, make_decoder
+from streamcell.runtime.manifest import MANIFEST_KEY
+from streamcell.runtime.models import find_bundled
+from streamcell.runtime.posteriors import Posteriors
+from streamcell.runtime.sources import AudioFile
+from streamcell.train.data.utterances import Utterance, read_corpus
+from streamcell.train.metrics import ErrorRate, align, error_rate
+
+BINS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One recording as the model heard it."""
+
+    utterance: Utterance
+    frames: list[Frames]
+    end: float
+
+    @property
+    def phones(self) -> list[str]:
+        return [label for _, _, label in self.utterance.phones if label != "SIL"]
+
+
+def hear(model: Model, utterance: Utterance) -> Heard:
+    """Run the model over one recording."""
+    with AudioFile(utterance.audio) as audio:
+        stage = Posteriors(model, audio.sample_rate, "file")
+        frames = [item for block in audio for item in stage.push(block) if isinstance(item, Frames)]
+        frames += [item for item in stage.flush() if isinstance(item, Frames)]
+    return Heard(utterance, frames, stage.time)
+
+
+def decode(decoder: Decoder, heard: Heard) -> list[Segment]:
+    """Return the phones, without pauses."""
+    decoder.reset()
+    found = [segment for frames in heard.frames for segment in decoder.push(frames)] + decoder.flush(heard.end)
+    return [segment for segment in found if segment.final and segment.label != "SIL"]
+
+
+def judge(
+    heard: Sequence[Heard], found: Sequence[list[Segment]]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Return of every phone that was told the confidence, whether it is right, and a weight: corpora weigh the same."""
+    sure, right, corpus = [], [], []
+    for one, segments in zip(heard, found, strict=True):
+        for i, j in align(one.phones, [segment.label for segment in segments]):
+            if j is not None:
+                sure.append(segments[j].confidence)
+                right.append(i is not None and one.phones[i] == segments[j].label)
+                corpus.append(str(one.utterance.audio.parent))
+    counts = Counter(corpus)
+    return np.array(sure), np.array(right), np.array([1 / counts[name] for name in corpus])
+
+
+def calibration_error(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Return the mean distance of confidence and share of right phones over equally wide bins, by their phones."""
+    places = np.minimum((sure * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(places, sure - right, BINS)
+    return float(np.abs(gaps).sum() / len(sure))
+
+
+def fit(sure: NDArray[np.float64], right: NDArray[np.bool_], share: NDArray[np.float64]) -> tuple[float, float]:
+    """Return slope and offset of the most probable logistic map of the logit, by Newton's method."""
+    odds = np.clip(sure, 1e-6, 1 - 1e-6)
+    x = np.stack([np.log(odds / (1 - odds)), np.ones_like(odds)], axis=1)
+    weights = np.array([1.0, 0.0])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-x @ weights))
+        weights += np.linalg.solve((x.T * (share * p * (1 - p))) @ x, x.T @ (share * (right - p)))
+    return float(weights[0]), float(weights[1])
+
+
+def decoders(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return the settings of each decoder to try."""
+    known = json.loads(args.calibration.read_text(encoding="utf-8")) if args.calibration else {}
+    named: dict[str, dict[str, Any]] = {"greedy": {"name": "ctc-greedy"}, "beam": {"name": "ctc-beam"}}
+    extra = json.loads(args.settings)
+    for path in args.lm:
+        named[f"beam + {path.stem}"] = {"name": "ctc-beam", "lm": path.read_text(encoding="utf-8"), **extra}
+    return {
+        name: {**settings, **({"calibration": known[name]} if name in known else {})}
+        for name, settings in named.items()
+    }
+
+
+def utterances(args: argparse.Namespace) -> list[Utterance]:
+    """Return what is to be heard."""
+    found = [one for folder in args.corpora for one in read_corpus(folder.parent, folder.name)]
+    if args.recipe is None:
+        return found
+    corpora = tomllib.loads(args.recipe.read_text(encoding="utf-8"))["data"]["corpora"]
+    held = {(corpus["path"], speaker) for corpus in corpora for speaker in corpus.get("validation_speakers", ())}
+    return [one for one in found if ("/".join(one.audio.parts[-4:-1]), one.speaker) in held]
+
+
+def compare(model: Model, heard: Sequence[Heard], named: dict[str, dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """Print a line for each decoder; return the calibration of each."""
+    maps, base = {}, 0.0
+    for name, settings in named.items():
+        decoder = make_decoder(replace(model.manifest, decoder=settings))
+        began = time.process_time()
+        found = [decode(decoder, one) for one in heard]
+        took = seconds + time.process_time() - began
+        base = base or took
+        rates = [error_rate(one.phones, [s.label for s in said]) for one, said in zip(heard, found, strict=True)]
+        total = sum(rates, ErrorRate())
+        sure, right, share = judge(heard, found)
+        maps[name] = fit(sure, right, share)
+        print(
+            f"{name}: {100 * total.rate:.2f}% ({total.substitutions} substitutions, {total.deletions} deletions, "
+            f"{total.insertions} insertions, {total.phones} phones); {sum(one.end for one in heard) / took:.0f} times "
+            f"real time, {base / took:.2f} of greedy's; calibration error {calibration_error(sure, right):.3f}, "
+            f"best map {maps[name][0]:.3f}, {maps[name][1]:+.3f}"
+        )
+    return maps
+
+
+def write(model: str, out: Path, settings: dict[str, Any]) -> None:
+    """Write a copy of a model that is decoded otherwise."""
+    proto = onnx.load_from_string((find_bundled(model) or Path(model)).read_bytes())
+    for entry in proto.metadata_props:
+        if entry.key == MANIFEST_KEY:
+            entry.value = json.dumps({**json.loads(entry.value), "decoder": settings})
+    onnx.save(proto, out)
+    make_decoder(Model.open(out).manifest)
+
+
+def speak(heard: Iterable[Heard]) -> str:
+    seen = list(heard)
+    return f"{len(seen)} recordings of {len({one.utterance.speaker for one in seen})} speakers"
+
+
+def main() -> None:
+    """Parse, hear, compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpora", nargs="*", type=Path, help="folders with utterances.jsonl")
+    parser.add_argument("--model", default="phonemes-en", help="name or file (default: the model that comes along)")
+    parser.add_argument("--recipe", type=Path, help="hear only the speakers that it holds out")
+    parser.add_argument("--lm", type=Path, action="append", default=[], help="an ARPA file, each a decoder of its own")
+    parser.add_argument("--settings", default="{}", help="of beam search with a language model, as JSON")
+    parser.add_argument("--calibration", type=Path, help="what --fit wrote")
+    parser.add_argument("--fit", type=Path, help="write slope and offset for each decoder into this file")
+    parser.add_argument("--write", type=Path, help="write the last decoder into a copy of the model")
+    args = parser.parse_args()
+    named = decoders(args)
+    if args.write:
+        write(args.model, args.write, named[f"beam + {args.lm[-1].stem}" if args.lm else "greedy"])
+        return
+    model = Model.open(args.model)
+    began = time.process_time()
+    heard = [hear(model, one) for one in utterances(args)]
+    seconds = time.process_time() - began
+    print(speak(heard))
+    maps = compare(model, heard, named, seconds)
+    if args.fit:
+        args.fit.write_text(json.dumps(maps, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
