@@ -162,19 +162,22 @@ def test_features_are_refused(tmp_path: Path) -> None:
         Lanes(model, job)
 
 
-def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_worker_that_is_killed_costs_nothing(jobs: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     job = job_of(save_model(tmp_path), tmp_path / "out")
     paths = save_many(tmp_path / "in", 120)
     found, killed = [], False
-    for news in hear_in_processes(job, iter(tasks_of(paths)), 2):
+    for news in hear_in_processes(job, iter(tasks_of(paths)), jobs):
         found += [news] if isinstance(news, Outcome) else []
         if found and not killed:
             active_children()[0].kill()
             killed = True
+    assert killed
     assert sorted(outcome.number for outcome in found) == list(range(120))
     assert not [outcome.error for outcome in found if outcome.error]
     assert len(results(tmp_path / "out")) == 120
-    assert "a process has ended with signal SIGKILL" in capsys.readouterr().err
+    if jobs == 1:  # of two, it may be the one that has not come to work yet, which nobody need be told
+        assert "a process has ended with signal SIGKILL" in capsys.readouterr().err
     assert not active_children()
 
 
