@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from streamcell.train import checkpoint
+from streamcell.train.columns import Columns
 from streamcell.train.phonemes import PhonemeTask
-from streamcell.train.recipe import PhonemeRecipe, parse_recipe
+from streamcell.train.recipe import LABELS, PhonemeRecipe, parse_recipe
 
 TEXT = """task = "phonemes"
 name = "tiny"
@@ -23,7 +24,7 @@ layers = 1
 def weights() -> dict[str, torch.Tensor]:
     recipe = parse_recipe(TEXT)
     assert isinstance(recipe, PhonemeRecipe)
-    return recipe.network().state_dict()
+    return recipe.network(Columns(LABELS)).state_dict()
 
 
 def test_best_round_trips(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from streamcell.runtime.model import Model
 from streamcell.train.checkpoint import save_best
 from streamcell.train.phonemes import PhonemeTask
 from streamcell.train.recipe import parse_recipe
-from streamcell.train.task import make_network
 
 RECIPE = """
 task = "phonemes"
@@ -40,7 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
     recipe, columns = parse_recipe(RECIPE), PhonemeTask.columns
-    weights = make_network(recipe, columns).state_dict()
+    weights = recipe.network(columns).state_dict()
     save_best(folder / "best.pt", weights, RECIPE, columns, {"validation_error_rate": 0.5})
     return folder
 

@@ -10,8 +10,8 @@ from streamcell.runtime.errors import ModelError
 from streamcell.runtime.manifest import GapPolicy, InputSpec, OutputSpec
 from streamcell.runtime.model import Model
 from streamcell.train.checkpoint import Best
+from streamcell.train.columns import Columns
 from streamcell.train.recipe import LABELS, parse_recipe
-from streamcell.train.task import Columns
 
 RECIPE = """
 task = "phonemes"

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from networks import random_network, spoken_manifest
-from streamcell.export.graph import Builder, build_model, emit, state_specs
+from streamcell.export.builder import Builder, emit
+from streamcell.export.graph import build_model, state_specs
 from streamcell.runtime.errors import ModelError
 from streamcell.runtime.manifest import MANIFEST_KEY, Manifest, StateSpec
 from streamcell.runtime.model import Model

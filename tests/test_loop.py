@@ -40,7 +40,7 @@ def task_of(corpus: Path) -> PhonemeTask:
 def trainer_of(corpus: Path) -> Trainer:
     task = task_of(corpus)
     torch.manual_seed(task.recipe.train.seed)
-    return Trainer(task, task.recipe.network(), Team())
+    return Trainer(task, task.recipe.network(task.columns), Team())
 
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:

@@ -17,7 +17,6 @@ from streamcell.train import checkpoint
 from streamcell.train.recipe import SensorRecipe, parse_recipe
 from streamcell.train.sensor import SensorTask
 from streamcell.train.session import Session
-from streamcell.train.task import make_network
 
 RECIPE = """
 task = "sensor"
@@ -116,7 +115,7 @@ def test_audio_and_readings_are_not_mixed_up(data: Path, tmp_path: Path, capsys:
     assert isinstance(recipe, SensorRecipe)
     task = SensorTask(recipe, data)
     (tmp_path / "run").mkdir()
-    weights = make_network(recipe, task.columns).state_dict()
+    weights = recipe.network(task.columns).state_dict()
     checkpoint.save_best(tmp_path / "run" / "best.pt", weights, RECIPE, task.columns, {})
     arguments = ["export", str(tmp_path / "run"), "--out", str(tmp_path / "m.onnx"), "--audio", "a.wav"]
     assert main(arguments) == 2
@@ -148,7 +147,7 @@ def test_labels_weigh_by_how_rare_they_are(data: Path) -> None:
     recipe = parse_recipe(RECIPE)
     assert isinstance(recipe, SensorRecipe)
     task = SensorTask(recipe, data)
-    network = make_network(recipe, task.columns).eval()
+    network = recipe.network(task.columns).eval()
     chunk = task.lanes(0).draw()
     masks = torch.Generator()
     loss, parts, after = task.losses(network, chunk, network.initial_state(4), masks, 0)

@@ -12,7 +12,7 @@ from streamcell.runtime.frames import log_softmax
 from streamcell.runtime.manifest import Parity
 from streamcell.runtime.model import Model
 from streamcell.runtime.verify import Reference, VerifyReport, verify
-from streamcell.train.models import Network, SensorNet
+from streamcell.train.models import Network
 
 __all__ = ["BOUND", "ParityError", "as_reference", "measure", "prove", "synthetic"]
 
@@ -43,8 +43,8 @@ def measure(
         One report an input.
     """
     random = np.random.default_rng(seed)
-    inputs = {f"random, steps: {steps}": _noise(network, steps, random) for steps in _STEPS}
-    reference = as_reference(network)
+    inputs = {f"random, steps: {steps}": network.example(_STREAMS, steps, random) for steps in _STEPS}
+    reference = as_reference(network, logs=model.manifest.outputs[0].kind == "logits")
     return {
         name: verify(model, samples, reference=reference, seed=seed)
         for name, samples in {**inputs, **recordings}.items()
@@ -74,29 +74,16 @@ def prove(reports: Mapping[str, VerifyReport]) -> Parity:
     return Parity(BOUND, outputs, states, sum(report.cases for report in reports.values()))
 
 
-def as_reference(network: Network) -> Reference:
-    """Return ``network`` as `verify` takes it: arrays in, log-probabilities and the state out."""
+def as_reference(network: Network, *, logs: bool = True) -> Reference:
+    """Return ``network`` as `verify` takes it: arrays in; out come log-probabilities, or values, and the state."""
 
-    def step(x: NDArray[np.float32], state: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    def step(x: NDArray[Any], state: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.float32], dict[str, Any]]:
         with torch.inference_mode():
             logits, after = network(torch.tensor(x), {name: torch.tensor(value) for name, value in state.items()})
-        return log_softmax(logits.numpy()), {name: value.numpy() for name, value in after.items()}
+        answers = log_softmax(logits.numpy()) if logs else logits.numpy()
+        return answers, {name: value.numpy() for name, value in after.items()}
 
     return step
-
-
-def _noise(network: Network, steps: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """Return noise of ``steps`` steps: `[streams, samples]`, each stream at a level of its own, -60 to -10 dBFS.
-
-    For a network of features `[streams, steps, channels]`, spread as those that it was trained on, or up to 10 times.
-    """
-    if isinstance(network, SensorNet):
-        mean, scale = network.standardise.mean.numpy(), network.standardise.scale.numpy()
-        spread = 10 ** random.uniform(0, 1, (_STREAMS, 1, 1))
-        noise = mean + spread * scale * random.standard_normal((_STREAMS, steps, len(mean)))
-        return np.asarray(noise, np.float32)
-    levels = 10 ** random.uniform(-3, -0.5, (_STREAMS, 1))
-    return (random.standard_normal((_STREAMS, steps * network.samples_per_step)) * levels).astype(np.float32)
 
 
 def synthetic(seconds: float, sample_rate: int, seed: int = 0) -> NDArray[np.float32]:

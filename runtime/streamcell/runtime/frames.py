@@ -1,12 +1,12 @@
 """Frames: what a model said step by step, with its place on the clock."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamcell.runtime.errors import ModelError
+from streamcell.runtime.specs import OutputKind
 
 __all__ = ["Frames", "check_finite", "log_softmax"]
 
@@ -29,7 +29,7 @@ class Frames:
     values: NDArray[np.float32]
     first: int
     origin: float = 0.0
-    kind: Literal["logits", "probabilities"] = "logits"
+    kind: OutputKind = "logits"
 
     @property
     def log_probs(self) -> NDArray[np.float32]:

@@ -30,7 +30,8 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
 
 _PROVIDERS = ("CPUExecutionProvider",)
 _MAX_THREADS = 256
-_STEPS = ("task", "input", "states", "outputs", "decoder", "gap", "steps_per_call", "batch_invariant")
+_STEPS = ("task", "input", "states", "outputs", "decoder", "gap", "steps_per_call", "batch_invariant", "link")
+_AXES = {"audio": "[B, N]", "features": "[B, T, channels]", "tokens": "[B, T]"}
 
 
 class Model:
@@ -132,13 +133,14 @@ class Model:
         """Return the state of ``batch`` streams at their beginning."""
         return State.initial(self._manifest.states, batch)
 
-    def step(self, x: NDArray[np.float32], state: State) -> tuple[dict[str, NDArray[np.float32]], State]:
+    def step(self, x: NDArray[Any], state: State) -> tuple[dict[str, NDArray[np.float32]], State]:
         """Take one or more steps with B streams; change nothing.
 
         Where the manifest says that streams sharing a call change each other's answers, each is run by itself.
 
         Args:
-            x: Samples `[B, T * samples_per_step]`, or features `[B, T, channels]`; float32, finite.
+            x: Samples `[B, T * samples_per_step]` or features `[B, T, channels]`, float32 and finite; or tokens
+                `[B, T]`, int64.
             state: What the last step returned, or `initial_state`.
 
         Returns:
@@ -158,29 +160,27 @@ class Model:
             state = state.put([row], after)
         return outputs, state
 
-    def _check(self, x: NDArray[np.float32], state: State) -> None:
+    def _check(self, x: NDArray[Any], state: State) -> None:
         """Check a call against the manifest."""
         spec, fixed = self._manifest.input, self._manifest.steps_per_call
-        expected = "[B, N]" if spec.kind == "audio" else f"[B, T, {spec.channels}]"
-        rank = 2 if spec.kind == "audio" else 3
-        if (
-            not isinstance(x, np.ndarray)
-            or x.dtype != np.float32
-            or x.ndim != rank
-            or x.shape[2:] not in ((), (spec.channels,))
-        ):
-            raise InputError(f"{spec.name} must be a float32 array {expected}, got {_describe(x)}")
+        wanted = spec.sizes(1, 1)
+        same = isinstance(x, np.ndarray) and x.dtype == spec.dtype
+        if not same or x.ndim != len(wanted) or x.shape[2:] != wanted[2:]:
+            raise InputError(f"{spec.name} must be of {spec.dtype} {_AXES[spec.kind]}, got {_describe(x)}")
         steps, rest = divmod(x.shape[1], spec.samples_per_step)
         if rest or steps < 1 or (fixed is not None and steps != fixed):
-            unit = f"{spec.samples_per_step} samples" if spec.kind == "audio" else "one frame"
+            unit = f"{spec.samples_per_step} samples" if spec.kind == "audio" else "one row"
             count = "one or more whole steps" if fixed is None else f"exactly {fixed} steps"
             raise InputError(f"{spec.name} must hold {count} of {unit}, got {x.shape[1]}")
         if state.specs != self._manifest.states or state.batch != x.shape[0]:
             raise InputError(f"expected the state of {x.shape[0]} streams of this model, got {state!r}")
-        if not np.isfinite(x).all():
+        if spec.symbols:
+            if x.min() < 0 or x.max() >= len(spec.symbols):
+                raise InputError(f"{spec.name} must be from 0 to {len(spec.symbols) - 1}, got {x.min()} to {x.max()}")
+        elif not np.isfinite(x).all():
             raise InputError(f"{spec.name} has NaN or infinite values; clean them at their source")
 
-    def _run(self, x: NDArray[np.float32], state: State) -> tuple[dict[str, NDArray[np.float32]], State]:
+    def _run(self, x: NDArray[Any], state: State) -> tuple[dict[str, NDArray[np.float32]], State]:
         try:
             found = self._session.run(self._wanted, {self._manifest.input.name: x, **state.arrays})
         except ORT_ERRORS as error:
@@ -198,8 +198,7 @@ class Model:
         """Run a step or two, and check that what comes back has the shapes that the manifest promises."""
         spec, batch = self._manifest.input, 2 if self._manifest.batch_invariant else 1
         for steps in (1, 2) if self._manifest.steps_per_call is None else (self._manifest.steps_per_call,):
-            size = (batch, steps * spec.samples_per_step)
-            x = np.zeros(size if spec.kind == "audio" else (*size, spec.channels), np.float32)
+            x = np.zeros(spec.sizes(batch, steps), spec.dtype)
             outputs, _ = self._run(x, self.initial_state(batch))
             for output in self._manifest.outputs:
                 shape = (batch, steps, len(output.labels))
@@ -265,7 +264,7 @@ def _check_fit(manifest: Manifest, graph: Graph) -> None:
     spec, states, steps = manifest.input, manifest.states, manifest.steps_per_call
     time = None if steps is None else steps * spec.samples_per_step
     inputs: dict[str, tuple[str, tuple[int | str | None, ...]]] = {
-        spec.name: ("float32", ("B", time) if spec.kind == "audio" else ("B", time, spec.channels)),
+        spec.name: (spec.dtype, ("B", time, *spec.sizes(1, 1)[2:])),
         **{state.input: (state.dtype, state.shape) for state in states},
     }
     outputs: dict[str, tuple[str, tuple[int | str | None, ...]]] = {

@@ -136,9 +136,7 @@ class Stepper:
         manifest = self._model.manifest
         if steps < 1 or manifest.steps_per_call not in (None, steps):
             raise InputError(f"this model takes {manifest.steps_per_call or 'one or more'} steps a call, got {steps}")
-        spec = manifest.input
-        size = (self._batch, steps * spec.samples_per_step)
-        x = np.zeros(size if spec.kind == "audio" else (*size, spec.channels), np.float32)
+        x = np.zeros(manifest.input.sizes(self._batch, steps), manifest.input.dtype)
         outputs = {
             output.name: np.zeros((self._batch, steps, len(output.labels)), np.float32) for output in manifest.outputs
         }

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from streamcell.runtime.blocks import as_features, as_samples
 from streamcell.runtime.errors import InputError
 from streamcell.runtime.frames import log_softmax
-from streamcell.runtime.manifest import Manifest
+from streamcell.runtime.manifest import InputSpec, Manifest
 from streamcell.runtime.model import Model
 from streamcell.runtime.state import State
 
@@ -20,13 +20,11 @@ __all__ = ["Block", "Case", "Reference", "VerifyReport", "verify"]
 Block: TypeAlias = int | Literal["all"]
 """Samples that come at a time."""
 
-Reference: TypeAlias = Callable[
-    [NDArray[np.float32], Mapping[str, NDArray[Any]]], tuple[ArrayLike, Mapping[str, ArrayLike]]
-]
+Reference: TypeAlias = Callable[[NDArray[Any], Mapping[str, NDArray[Any]]], tuple[ArrayLike, Mapping[str, ArrayLike]]]
 """``step(x, state) -> (answers, state)``, another implementation of the model.
 
 `x` is as `Model.step` takes it, states go by the names of the model's inputs, the answers `[B, T, C]` are the first
-output's log-probabilities (of logits) or probabilities.
+output's log-probabilities (of logits), probabilities or values.
 """
 
 _Answer: TypeAlias = tuple[dict[str, NDArray[np.float32]], Mapping[str, NDArray[Any]]]
@@ -121,8 +119,8 @@ def verify(
 
     Args:
         model: Any model.
-        samples: `[N]` or `[B, N]` for audio, `[T, C]` or `[B, T, C]` for features; a rest shorter than a call is
-            left out. None for random input. Where streams are lacking, shifted copies fill up.
+        samples: `[N]` or `[B, N]` for audio and tokens, `[T, C]` or `[B, T, C]` for features; a rest shorter than a
+            call is left out. None for random input. Where streams are lacking, shifted copies fill up.
         blocks: How many samples (for features: rows) come at a time; whole steps are run as soon as they are complete.
         batches: How many streams share a call.
         reference: Another implementation, e.g. the PyTorch network that was exported.
@@ -156,25 +154,34 @@ def verify(
     return VerifyReport(tuple(table))
 
 
-def _streams(
-    manifest: Manifest, samples: ArrayLike | None, batch: int, random: np.random.Generator
-) -> NDArray[np.float32]:
+def _streams(manifest: Manifest, samples: ArrayLike | None, batch: int, random: np.random.Generator) -> NDArray[Any]:
     """Return ``batch`` different streams of whole calls, `[batch, N]` or `[batch, T, C]`."""
     spec, unit = manifest.input, manifest.input.samples_per_step * (manifest.steps_per_call or 1)
-    shape = () if spec.kind == "audio" else (spec.channels,)
     if samples is None:
         least = max(_LEAST_STEPS * spec.samples_per_step, _LEAST_SAMPLES)
-        size = (batch, -(-least // unit) * unit, *shape)
-        noise = random.standard_normal(size, np.float32)
-        return np.clip(noise * np.float32(0.1), -1, 1) if spec.kind == "audio" else noise
+        return _noise(spec, spec.sizes(batch, -(-least // unit) * unit // spec.samples_per_step), random)
     given = np.asarray(samples)
-    rows = given if given.ndim == 2 + len(shape) else given[None]
+    rows = given if given.ndim == len(spec.sizes(1, 1)) else given[None]
     length = (rows.shape[1] if rows.ndim > 1 else 0) // unit * unit
     if not length or not len(rows):
         raise InputError(f"expected at least {unit} samples, one call of the model; got an array {list(given.shape)}")
-    checked = [as_samples(row) if not shape else as_features(row, spec.channels) for row in rows]
+    checked = [_checked(spec, row) for row in rows]
     copies = [np.roll(checked[i % len(rows)], i // len(rows) * length // batch, axis=0)[:length] for i in range(batch)]
     return np.stack(copies)
+
+
+def _noise(spec: InputSpec, sizes: tuple[int, ...], random: np.random.Generator) -> NDArray[Any]:
+    if spec.kind == "tokens":
+        return random.integers(len(spec.symbols), size=sizes)
+    noise = random.standard_normal(sizes, np.float32)
+    return np.clip(noise * np.float32(0.1), -1, 1) if spec.kind == "audio" else noise
+
+
+def _checked(spec: InputSpec, row: NDArray[Any]) -> NDArray[Any]:
+    """Return one stream as the model takes it, without the axis of the batch."""
+    if spec.kind == "audio":
+        return as_samples(row)
+    return as_features(row, spec.channels) if spec.kind == "features" else row
 
 
 def _random_state(state: State, random: np.random.Generator) -> State:
@@ -197,7 +204,7 @@ def _calls(total: int, block: Block, unit: int, *, fixed: bool) -> Iterator[int]
             done += taken
 
 
-def _run(model: Model, x: NDArray[np.float32], state: State, block: Block) -> _Answer:
+def _run(model: Model, x: NDArray[Any], state: State, block: Block) -> _Answer:
     manifest, begin = model.manifest, 0
     unit = manifest.input.samples_per_step * (manifest.steps_per_call or 1)
     parts: list[dict[str, NDArray[np.float32]]] = []
@@ -210,7 +217,7 @@ def _run(model: Model, x: NDArray[np.float32], state: State, block: Block) -> _A
     return {name: log_softmax(value) if name in logits else value for name, value in joined.items()}, state
 
 
-def _alone(model: Model, x: NDArray[np.float32], state: State) -> _Answer:
+def _alone(model: Model, x: NDArray[Any], state: State) -> _Answer:
     """Run each stream by itself, and put the answers together."""
     answers = [_run(model, x[row : row + 1], state.rows([row]), "all") for row in range(len(x))]
     outputs = {name: np.concatenate([answer[0][name] for answer in answers]) for name in answers[0][0]}
@@ -221,7 +228,7 @@ def _alone(model: Model, x: NDArray[np.float32], state: State) -> _Answer:
     return outputs, finals
 
 
-def _ask(reference: Reference, x: NDArray[np.float32], state: State, like: _Answer) -> _Answer:
+def _ask(reference: Reference, x: NDArray[Any], state: State, like: _Answer) -> _Answer:
     """Run the reference, and check that it gives the tensors that the model gives."""
     answers, after = reference(x, dict(state))
     name = next(iter(like[0]))

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from streamcell.runtime.errors import StreamcellError
+from streamcell.train.columns import Columns
 from streamcell.train.models import Network
 from streamcell.train.recipe import AnyRecipe, parse_recipe
-from streamcell.train.task import Columns, make_network
 
 FORMAT = 1
 
@@ -86,7 +86,7 @@ def load_best(run: Path) -> Best:
     try:
         recipe = parse_recipe(content["recipe"])
         columns = Columns(*(tuple(content[field.name]) for field in fields(Columns)))
-        network = make_network(recipe, columns)
+        network = recipe.network(columns)
         network.load_state_dict(content["weights"])
         return Best(network.eval(), recipe, columns, dict(content["figures"]))
     except (KeyError, TypeError, RuntimeError) as error:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from streamcell.train.cells import CausalConv, Stack
 from streamcell.train.frontend import LogMel, Standardise, State
+from streamcell.train.fronts import Front, sound_noise, spread_noise
 
 
 class Network(nn.Module):
@@ -32,6 +35,10 @@ class Network(nn.Module):
         """Return the state before the first sample."""
         state = self.stack.initial_state(batch)
         return {name: value.to(self.head.weight.device) for name, value in state.items()}
+
+    def example(self, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.generic]:
+        """Return random input of `steps` steps for `batch` streams, such as it may come."""
+        return sound_noise(batch, steps * self.samples_per_step, random)
 
     def batch_axis(self, name: str) -> int:
         """Return the batch axis of the state `name`: 1 for the recurrent layers' `[1, B, H]`, else 0."""
@@ -166,12 +173,62 @@ class SensorNet(Network):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, labels)
 
+    def example(self, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.generic]:
+        """Return noise `[B, T, channels]`, spread as what the network was trained on, or up to 10 times."""
+        return spread_noise(self.standardise, batch, steps, random)
+
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return logits and the state after `x`."""
         x = torch.relu(self.inputs(self.standardise(x)))
         x, state = self.stack(self.dropout(x), state)
         logits: Tensor = self.head(self.norm(x))
         return logits, state
+
+
+class SequenceNet(Network):
+    """Any front, recurrent stack, layer norm, linear head: `x` as the front takes it -> `logits [B, T, outputs]`.
+
+    With no layers it is a plain feed-forward network, whose state is empty but for the front's. States: those of the
+    front, then those of the stack.
+
+    Args:
+        front: takes the input; its width is the stack's.
+        outputs: columns of what comes out.
+        cell: of the stack, see `Stack`.
+        layers: depth of the stack, from 0.
+        dropout: on what enters the stack and what each layer adds.
+
+    >>> from streamcell.train.fronts import Embed
+    >>> net = SequenceNet(Embed(65, 16), 65, cell="lstm", layers=2)
+    >>> logits, state = net(torch.zeros(2, 5, dtype=torch.int64), net.initial_state(2))
+    >>> logits.shape, list(state)
+    (torch.Size([2, 5, 65]), ['h0', 'c0', 'h1', 'c1'])
+    """
+
+    def __init__(self, front: Front, outputs: int, *, cell: str = "gru", layers: int = 1, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.front = front
+        self.sample_rate, self.samples_per_step = front.sample_rate, front.samples_per_step
+        self.stack = Stack(cell, front.width, layers, dropout)
+        self.norm = nn.LayerNorm(front.width)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(front.width, outputs)
+
+    def example(self, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.generic]:
+        """Return random input as the front's `example`."""
+        return self.front.example(batch, steps, random)
+
+    def initial_state(self, batch: int) -> State:
+        """Return the state before the first sample."""
+        front = {name: x.to(self.head.weight.device) for name, x in self.front.initial_state(batch).items()}
+        return {**front, **super().initial_state(batch)}
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the outputs and the state after `x`."""
+        y, front = self.front(x, state)
+        y, recurrent = self.stack(self.dropout(y), state)
+        logits: Tensor = self.head(self.norm(y))
+        return logits, {**front, **recurrent}
 
 
 def detach(state: State) -> State:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from streamcell.train.columns import Columns
 from streamcell.train.data.augment import SpecAugment
 from streamcell.train.data.corpora import load_material
 from streamcell.train.data.lanes import Chunk, Lanes
@@ -15,7 +16,6 @@ from streamcell.train.frontend import State
 from streamcell.train.losses import ctc, frame_cross_entropy
 from streamcell.train.models import Network, PhonemeNet
 from streamcell.train.recipe import LABELS, PhonemeRecipe
-from streamcell.train.task import Columns
 from streamcell.train.validate import Validation, validate
 
 
@@ -34,7 +34,7 @@ class PhonemeTask:
         self.recipe, self.silent_updates = recipe, recipe.train.frame_updates  # greedy CTC says nothing before
         self.material = load_material(recipe, data, cache, PhonemeNet.sample_rate, progress)
         self.fingerprint = self.material.fingerprint
-        self._step = recipe.network().samples_per_step
+        self._step = recipe.network(self.columns).samples_per_step
 
     def fit(self, network: Network) -> None:
         """Measure mean and scale of the spectra on the first chunks, as they will be heard."""

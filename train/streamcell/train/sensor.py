@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from streamcell.train.columns import Columns
 from streamcell.train.data.motion import change
 from streamcell.train.data.sensor import Recording, read_sensor, split
 from streamcell.train.data.sensor_lanes import SensorChunk, SensorLanes
@@ -21,7 +22,6 @@ from streamcell.train.metrics import confusion_matrix, macro_f1
 from streamcell.train.models import Network, SensorNet
 from streamcell.train.plots import plot_confusions
 from streamcell.train.recipe import SensorRecipe
-from streamcell.train.task import Columns
 
 
 @dataclass(frozen=True, slots=True)

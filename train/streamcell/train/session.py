@@ -16,7 +16,7 @@ from streamcell.train.loop import Signals, Trainer, Update
 from streamcell.train.plots import plot_curves
 from streamcell.train.progress import Progress
 from streamcell.train.recipe import AnyRecipe, RecipeError
-from streamcell.train.task import Score, Task, make_network
+from streamcell.train.task import Score, Task
 from streamcell.train.tasks import open_task
 from streamcell.train.team import Team
 
@@ -53,7 +53,7 @@ class Session:
         self.progress = Progress(out / "tensorboard", shown=self.team.leads)
         self.task = self._load(data)
         torch.manual_seed(recipe.train.seed)
-        network = make_network(recipe, self.task.columns)
+        network = recipe.network(self.task.columns)
         if stored is not None and stored["data"] != self.task.fingerprint:
             raise checkpoint.CheckpointError(
                 f"the data below {data} are not those that {out / 'checkpoint.pt'} was trained on; "
@@ -143,7 +143,7 @@ class Session:
         self.pending = []
 
     def _score(self) -> None:
-        network = make_network(self.recipe, self.task.columns)
+        network = self.recipe.network(self.task.columns)
         network.load_state_dict(self.trainer.average)
         result = self.task.validate(network)
         last = self.pending[-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -11,18 +10,10 @@ from numpy import bool_
 from numpy.typing import NDArray
 from torch import Tensor
 
+from streamcell.train.columns import Columns
 from streamcell.train.frontend import State
 from streamcell.train.models import Network
-from streamcell.train.recipe import AnyRecipe, PhonemeRecipe
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Names of what goes in and out: `labels` of the outputs, `channels` and `units` of features (none for audio)."""
-
-    labels: tuple[str, ...]
-    channels: tuple[str, ...] = ()
-    units: tuple[str, ...] = ()
+from streamcell.train.recipe import AnyRecipe
 
 
 class Chunk(Protocol):
@@ -115,10 +106,3 @@ class Task(Protocol[C]):
 
     def validate(self, network: Network) -> Score:
         """Score a network on what was held out."""
-
-
-def make_network(recipe: AnyRecipe, columns: Columns) -> Network:
-    """Return a fresh network of a recipe's shape."""
-    if isinstance(recipe, PhonemeRecipe):
-        return recipe.network()
-    return recipe.network(len(columns.channels), len(columns.labels))

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from streamcell.export.graph import Builder
+from streamcell.export.builder import Builder
 
 __all__ = ["Conv", "Rows", "read_conv"]
 

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from streamcell.export.adopt.card import Card
 from streamcell.export.adopt.layout import append
 from streamcell.export.adopt.sizes import Carried
-from streamcell.export.graph import END, Builder
+from streamcell.export.builder import END, Builder
 from streamcell.runtime.manifest import StateSpec
 
 __all__ = ["build", "context_spec", "state_specs"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcell.export.graph import Builder
+from streamcell.export.builder import Builder
 
 __all__ = ["append", "arrange"]
 

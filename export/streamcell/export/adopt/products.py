@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 from streamcell.export.adopt.conv import Conv, Rows, read_conv
 from streamcell.export.adopt.source import inferred
-from streamcell.export.graph import Builder
+from streamcell.export.builder import Builder
 
 __all__ = ["to_products"]
 

@@ -43,7 +43,7 @@ class Heard:
         size = spec.samples_per_step * (model.manifest.steps_per_call or 1)
         if audio is None:
             steps = max(2, min(_STEPS, _MOST_NUMBERS // (size * spec.channels)))
-            shape = (steps * size,) if spec.kind == "audio" else (steps * size, spec.channels)
+            shape = spec.sizes(1, steps * size // spec.samples_per_step)[1:]
             samples, name = _noise(shape, 0.1 if spec.kind == "audio" else 1.0), "noise"
         else:
             samples, name = _recording(model, audio), audio

@@ -22,9 +22,7 @@ from streamcell.runtime import Model, Stream
 imported = time.perf_counter()
 model = Model.open(sys.argv[1] or None, threads=int(sys.argv[2]))
 opened = time.perf_counter()
-spec = model.manifest.input
-size = spec.samples_per_step * (model.manifest.steps_per_call or 1)
-Stream(model).push(np.zeros(size if spec.kind == "audio" else (size, spec.channels), np.float32))
+Stream(model).push(np.zeros(model.manifest.input.sizes(1, model.manifest.steps_per_call or 1)[1:], np.float32))
 pushed = time.perf_counter()
 print([imported - begin, opened - imported, 1000 * (pushed - opened)], flush=True)
 sys.stdin.read()  # until the memory was looked at

@@ -68,6 +68,7 @@ def _facts(model: "Model", name: str | None) -> Iterator[tuple[str, str]]:
 
 
 _LONGEST, _SHOWN = 500, 40  # characters of a value
+_MOST = 100  # labels
 
 _GAPS = {"fill": "heard as silence", "hold": "skipped, the state is kept"}
 
@@ -75,9 +76,15 @@ _GAPS = {"fill": "heard as silence", "hold": "skipped, the state is kept"}
 def _input(manifest: "Manifest") -> Iterator[tuple[str, str]]:
     spec = manifest.input
     step = spec.seconds_per_step * 1000
+    if spec.kind == "tokens":
+        yield "input", f"{spec.name}: tokens, int64 [B, T], {spec.split} of {len(spec.symbols)} symbols"
+        yield "symbols", _many(spec.symbols)
+        return
     shape = "[B, N]" if spec.kind == "audio" else f"[B, T, {spec.channels}]"
     rate = f"{spec.sample_rate} Hz" + (" (other rates are converted)" if spec.kind == "audio" else "")
     yield "input", f"{spec.name}: {spec.kind}, float32 {shape}, {rate}, {spec.channels} channel(s)"
+    if spec.image:
+        yield "image", "{} rows, {} columns, {} colours".format(*spec.image)
     for index, name in enumerate(spec.channel_names):
         yield "channel", f"{name}, {spec.units[index]}" if spec.units else name
     yield "step", f"{spec.samples_per_step} samples, {step:g} ms; look-ahead {spec.look_ahead_steps * step:g} ms"
@@ -90,7 +97,13 @@ def _output(output: "OutputSpec") -> Iterator[tuple[str, str]]:
         "output",
         f"{output.name}: {output.kind}, float32 {shape}, a frame every {output.seconds_per_step * 1000:g} ms",
     )
-    yield "labels", f"{' '.join(output.labels)} (blank: {blank}, silence: {output.silence or 'none'})"
+    yield "labels", f"{_many(output.labels)} (blank: {blank}, silence: {output.silence or 'none'})"
+
+
+def _many(labels: tuple[str, ...]) -> str:
+    """Return names in one line, the first only where there are very many."""
+    shown = " ".join(label if label.isprintable() and label.strip() else repr(label) for label in labels[:_MOST])
+    return shown if len(labels) <= _MOST else f"{shown} ... ({len(labels)})"
 
 
 def _states(manifest: "Manifest") -> Iterator[tuple[str, str]]:
@@ -99,6 +112,8 @@ def _states(manifest: "Manifest") -> Iterator[tuple[str, str]]:
         yield "state", f"{state.input} -> {state.output}: {state.dtype} [{shape}], begins as {state.initial:g}"
     if not manifest.states:
         yield "state", "none"
+    if (link := manifest.link) is not None:
+        yield "linked", f"begins with what {link.name} gives ({link.fingerprint[:16]}): {_plain(link.states)}"
 
 
 def _call(manifest: "Manifest") -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from streamcell.runtime.decode.settings import HysteresisSettings, check_number
 from streamcell.runtime.errors import InputError
 from streamcell.runtime.events import Segment
 from streamcell.runtime.frames import check_finite, log_softmax
+from streamcell.runtime.specs import OutputKind
 
 __all__ = ["Hysteresis"]
 
@@ -98,7 +99,7 @@ class Hysteresis(Decoder):
         labels: Sequence[str],
         seconds_per_step: float,
         *,
-        kind: Literal["logits", "probabilities"],
+        kind: OutputKind,
         skip: Collection[int] = (),
         threshold: float = 0.5,
         release: float | None = None,

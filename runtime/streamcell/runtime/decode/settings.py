@@ -3,9 +3,10 @@
 import math
 import sys
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from streamcell.runtime.errors import InputError
+from streamcell.runtime.specs import OutputKind
 
 __all__ = ["HysteresisSettings", "SmoothedSettings", "check_number", "in_frames"]
 
@@ -18,7 +19,7 @@ class _FramesSettings:
 
     labels: tuple[str, ...]
     seconds_per_step: float
-    kind: Literal["logits", "probabilities"]
+    kind: OutputKind
     skip: tuple[int, ...]
     threshold: float
     release: float

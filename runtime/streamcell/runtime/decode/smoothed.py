@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from streamcell.runtime.decode.settings import SmoothedSettings, check_number
 from streamcell.runtime.errors import InputError
 from streamcell.runtime.events import Segment
 from streamcell.runtime.frames import check_finite
+from streamcell.runtime.specs import OutputKind
 
 __all__ = ["Smoothed"]
 
@@ -101,7 +102,7 @@ class Smoothed(Decoder):
         labels: Sequence[str],
         seconds_per_step: float,
         *,
-        kind: Literal["logits", "probabilities"],
+        kind: OutputKind,
         smoothing: float = 0.25,
         threshold: float = 0.0,
         margin: float = 0.0,

@@ -1,0 +1,167 @@
+"""What stands before the recurrent layers: `y, state = front(x, state)`, `y [B, T, width]`, one frame a step.
+
+Each says what it takes: `sample_rate` (Hz, 1 where steps have no clock), `samples_per_step`, and by `example` random
+input such as it may come, on which an exported file is proved.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from streamcell.train.cells import CausalConv
+from streamcell.train.frontend import LogMel, Standardise, State
+
+
+class Front(nn.Module):
+    """What all fronts have.
+
+    Attributes:
+        sample_rate: of the source, Hz; 1 where steps have no clock.
+        samples_per_step: new samples, rows or tokens that one frame takes.
+        width: of the frames.
+    """
+
+    sample_rate: int = 1
+    samples_per_step: int = 1
+    width: int
+
+    def initial_state(self, batch: int) -> State:
+        """Return the state before the first sample; most fronts have none."""
+        del batch
+        return {}
+
+    def example(self, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.generic]:
+        """Return random input of `steps` steps for `batch` streams."""
+        raise NotImplementedError
+
+
+class Embed(Front):
+    """Learnt vectors of symbols: int64 `[B, T]` -> `[B, T, width]`.
+
+    >>> front = Embed(65, 16)
+    >>> front(torch.zeros(2, 5, dtype=torch.int64), {})[0].shape
+    torch.Size([2, 5, 16])
+    """
+
+    def __init__(self, symbols: int, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.embedding = nn.Embedding(symbols, width)
+
+    def example(self, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.generic]:
+        """Return random symbols `[B, T]`."""
+        return random.integers(self.embedding.num_embeddings, size=(batch, steps))
+
+    def forward(self, x: Tensor, _state: State) -> tuple[Tensor, State]:
+        """Return the vectors of `x`."""
+        return self.embedding(x), {}
+
+
+class Dense(Front):
+    """Standardising, a dense layer and ReLU: `[B, T, channels]` -> `[B, T, width]`.
+
+    >>> front = Dense(6, 16, sample_rate=50)
+    >>> front(torch.zeros(2, 5, 6), {})[0].shape
+    torch.Size([2, 5, 16])
+    """
+
+    def __init__(self, channels: int, width: int, *, sample_rate: int = 1) -> None:
+        super().__init__()
+        self.sample_rate, self.width = sample_rate, width
+        self.standardise = Standardise(channels)
+        self.inputs = nn.Linear(channels, width)
+
+    def example(self, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.generic]:
+        """Return noise `[B, T, channels]`, spread as what `Standardise` was fitted on, or up to 10 times."""
+        return spread_noise(self.standardise, batch, steps, random)
+
+    def forward(self, x: Tensor, _state: State) -> tuple[Tensor, State]:
+        """Return the frames of `x`."""
+        return torch.relu(self.inputs(self.standardise(x))), {}
+
+
+class Picture(Front):
+    """Two convolutions of 3 by 3 with stride 2 over each step's picture, then a dense layer, all with ReLU.
+
+    `[B, T, rows * columns * colours]`, the colours of a point side by side, values 0 to 1 -> `[B, T, width]`.
+
+    >>> front = Picture(16, 16, 1, channels=4, width=8)
+    >>> front(torch.zeros(2, 5, 256), {})[0].shape
+    torch.Size([2, 5, 8])
+    """
+
+    def __init__(
+        self, rows: int, columns: int, colours: int, *, channels: int, width: int, sample_rate: int = 1
+    ) -> None:
+        super().__init__()
+        self.sample_rate, self.width = sample_rate, width
+        self.shape = (rows, columns, colours)
+        self.conv0 = nn.Conv2d(colours, channels, 3, stride=2, padding=1)
+        self.conv1 = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
+        self.dense = nn.Linear(2 * channels * ((rows + 3) // 4) * ((columns + 3) // 4), width)
+
+    def example(self, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.generic]:
+        """Return noise of any brightness and contrast, 0 to 1."""
+        size = (batch, steps, int(np.prod(self.shape)))
+        low, high = np.sort(random.uniform(0, 1, (2, batch, 1, 1)), axis=0)
+        return np.asarray(low + (high - low) * random.uniform(0, 1, size), np.float32)
+
+    def forward(self, x: Tensor, _state: State) -> tuple[Tensor, State]:
+        """Return the frames of `x`."""
+        batch, steps = x.shape[:2]
+        pictures = x.reshape(batch * steps, *self.shape).permute(0, 3, 1, 2)
+        y = torch.relu(self.conv1(torch.relu(self.conv0(pictures)))).flatten(1)
+        return torch.relu(self.dense(y)).reshape(batch, steps, self.width), {}
+
+
+class Sound(Front):
+    """Log-mel spectrum, standardising, two causal convolutions: `[B, T * 160 * stride]` at 16 kHz -> `[B, T, width]`.
+
+    At other rates frames and hops last as long, 25 and 10 ms. States: `tail`, `conv0`, `conv1`.
+
+    >>> front = Sound(8000, 16, mels=20, stride=2)
+    >>> front(torch.zeros(2, 480), front.initial_state(2))[0].shape
+    torch.Size([2, 3, 16])
+    """
+
+    def __init__(self, sample_rate: int, width: int, *, mels: int = 40, channels: int = 32, stride: int = 2) -> None:
+        super().__init__()
+        self.sample_rate, self.width = sample_rate, width
+        window, hop = sample_rate // 40, sample_rate // 100
+        self.frontend = LogMel(sample_rate, window, hop, mels, fmax=sample_rate / 2)
+        self.standardise = Standardise(mels)
+        self.conv0 = CausalConv(mels, channels, kernel=3)
+        self.conv1 = CausalConv(channels, width, kernel=stride + 2, stride=stride)
+        self.samples_per_step = hop * stride
+
+    def initial_state(self, batch: int) -> State:
+        """Return silence and zeros."""
+        convs = {"conv0": self.conv0.initial_state(batch), "conv1": self.conv1.initial_state(batch)}
+        return {**self.frontend.initial_state(batch), **convs}
+
+    def example(self, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.generic]:
+        """Return noise `[B, N]`, each stream at a level of its own, -60 to -10 dBFS."""
+        return sound_noise(batch, steps * self.samples_per_step, random)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the frames of `x` and the state after it."""
+        x, tail = self.frontend(x, state)
+        x, conv0 = self.conv0(self.standardise(x), state["conv0"])
+        x, conv1 = self.conv1(x, state["conv1"])
+        return x, {**tail, "conv0": conv0, "conv1": conv1}
+
+
+def spread_noise(standardise: Standardise, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.float32]:
+    """Return noise `[B, T, F]`, spread as what `standardise` was fitted on, or up to 10 times."""
+    mean, scale = standardise.mean.cpu().numpy(), standardise.scale.cpu().numpy()
+    spread = 10 ** random.uniform(0, 1, (batch, 1, 1))
+    return np.asarray(mean + spread * scale * random.standard_normal((batch, steps, len(mean))), np.float32)
+
+
+def sound_noise(batch: int, samples: int, random: np.random.Generator) -> NDArray[np.float32]:
+    """Return noise `[B, N]`, each stream at a level of its own, -60 to -10 dBFS."""
+    levels = 10 ** random.uniform(-3, -0.5, (batch, 1))
+    return np.asarray(random.standard_normal((batch, samples)) * levels, np.float32)

@@ -1,0 +1,1 @@
+"""What can be asked for in a recipe: one file a task."""

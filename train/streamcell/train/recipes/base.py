@@ -1,0 +1,59 @@
+"""What all recipes have: names, how they are trained, and the numbers that their keys may hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from streamcell.runtime.errors import StreamcellError
+from streamcell.train.columns import Columns
+from streamcell.train.models import Network
+
+Cell = Literal["gru", "lstm", "elman"]
+Positive = Annotated[int, Meta(gt=0)]
+Size = Annotated[int, Meta(gt=0, le=4096)]
+Count = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+PositiveFloat = Annotated[float, Meta(gt=0)]
+Amount = Annotated[float, Meta(ge=0)]
+
+
+class RecipeError(StreamcellError):
+    """A recipe cannot be read, or asks for something that does not exist."""
+
+
+class TrainRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The optimisation: AdamW, linear warm-up then cosine to zero, gradient clipping, an average of the weights.
+
+    `shards` times `lanes` endless streams are heard side by side (processes that train together share the shards); an
+    update hears `chunk_steps` more steps of each and carries the state into the next (truncated back-propagation
+    through time). A lane starts again from the initial state with probability `reset_share` a chunk.
+    """
+
+    seed: Count = 1
+    shards: Positive = 1
+    lanes: Positive = 32
+    chunk_steps: Positive = 128
+    updates: Positive = 3000
+    learning_rate: PositiveFloat = 2e-3
+    warmup: Count = 200
+    weight_decay: Amount = 0.01
+    clip: PositiveFloat = 1.0
+    average: Annotated[float, Meta(ge=0, lt=1)] = 0.998
+    reset_share: Share = 0.1
+    validate_every: Positive = 250
+    patience: Positive = 20
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A whole training: what, from what, how."""
+
+    name: str
+    description: str = ""
+    licence: str = ""
+
+    def network(self, columns: Columns) -> Network:
+        """Return a fresh network of this recipe's shape, for data with `columns`."""
+        raise NotImplementedError

@@ -1,0 +1,96 @@
+"""Recipes for phonemes of speech."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from streamcell.runtime.phones import ARPABET
+from streamcell.train.columns import Columns
+from streamcell.train.models import PhonemeNet
+from streamcell.train.recipes.base import Amount, Cell, Count, PositiveFloat, Recipe, Share, Size, TrainRecipe
+
+LABELS = ("<blank>", "SIL", *ARPABET)
+
+
+class Corpus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One corpus: a folder with `utterances.jsonl`, how often a pass hears it, whom it holds out for validation."""
+
+    path: str
+    weight: PositiveFloat = 1.0
+    validation_speakers: tuple[str, ...] = ()
+
+
+class SpeechRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is heard: corpora, and a folder of noise (empty: none)."""
+
+    corpora: Annotated[tuple[Corpus, ...], Meta(min_length=1)]
+    noise: str = ""
+
+
+class PhonemeNetRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The network (`PhonemeNet`) and its look-ahead, in steps of `stride` times 10 ms."""
+
+    cell: Cell = "gru"
+    mels: Annotated[int, Meta(gt=0, le=128)] = 40
+    channels: Size = 128
+    stride: Annotated[int, Meta(gt=0, le=8)] = 3
+    hidden: Size = 320
+    layers: Annotated[int, Meta(gt=0, le=64)] = 3
+    dropout: Share = 0.1
+    look_ahead: Count = 3
+
+
+class AugmentRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often (`*_share`, 0 to 1) and how strongly a recording is changed before it is heard."""
+
+    speed: tuple[PositiveFloat, PositiveFloat] = (0.9, 1.1)
+    speed_share: Share = 0.5
+    level_dbfs: tuple[float, float] = (-40.0, -14.0)
+    noise_share: Share = 0.5
+    snr_db: tuple[float, float] = (0.0, 30.0)
+    band_share: Share = 0.25
+    pause_s: tuple[float, float] = (0.0, 0.4)
+    time_masks: Count = 2
+    time_mask_frames: Count = 15
+    mel_masks: Count = 2
+    mel_mask_bins: Count = 6
+
+
+class PhonemeTrainRecipe(TrainRecipe, frozen=True, forbid_unknown_fields=True):
+    """Frame cross-entropy alone for `frame_updates`, then CTC + `frame_weight` times frame cross-entropy."""
+
+    frame_updates: Count = 300
+    frame_weight: Amount = 0.5
+
+
+class PhonemeRecipe(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    r"""Phonemes of speech.
+
+    >>> from streamcell.train.recipe import parse_recipe
+    >>> recipe = parse_recipe('task = "phonemes"\nname = "tiny"\n[data]\ncorpora = [{path = "speech"}]\n')
+    >>> recipe.model.hidden, recipe.network(Columns(LABELS)).samples_per_step
+    (320, 480)
+    """
+
+    task: Literal["phonemes"]
+    data: SpeechRecipe
+    model: PhonemeNetRecipe = PhonemeNetRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    train: PhonemeTrainRecipe = PhonemeTrainRecipe()
+
+    def network(self, columns: Columns) -> PhonemeNet:
+        """Return a fresh network of this recipe's shape, for data with `columns`."""
+        m = self.model
+        return PhonemeNet(
+            len(columns.labels),
+            cell=m.cell,
+            mels=m.mels,
+            channels=m.channels,
+            stride=m.stride,
+            hidden=m.hidden,
+            layers=m.layers,
+            dropout=m.dropout,
+        )
