@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamcell.export.describe import describe_data, describe_task
 from streamcell.export.graph import build_model, state_specs
 from streamcell.export.parity import measure, prove
-from streamcell.runtime.manifest import GapPolicy, InputSpec, Manifest, OutputSpec
+from streamcell.runtime.manifest import Manifest
 from streamcell.runtime.model import Model
 from streamcell.runtime.verify import VerifyReport
 from streamcell.train.checkpoint import Best
-from streamcell.train.recipe import PhonemeRecipe, SensorRecipe
 
 __all__ = ["Exported", "describe", "export_best"]
 
@@ -67,52 +66,17 @@ def describe(best: Best, name: str | None = None) -> Manifest:
         name: The model's name; None takes the recipe's.
     """
     recipe = best.recipe
-    describe_task = _phonemes if isinstance(recipe, PhonemeRecipe) else _sensor
     return Manifest(
         name=name or recipe.name,
         description=recipe.description,
         states=state_specs(best.network),
-        training=_training(best),
+        training={
+            "data": describe_data(recipe),
+            "seed": recipe.train.seed,
+            "cell": recipe.model.cell,
+            "figures": best.figures,
+        },
         licence=recipe.licence,
         created_by=f"streamcell {version('streamcell')}",
-        **describe_task(best),
+        **describe_task(recipe, best.network, best.columns),
     )
-
-
-def _phonemes(best: Best) -> dict[str, Any]:
-    """Return what the manifest of a phoneme network says of its task."""
-    recipe, network = cast("PhonemeRecipe", best.recipe), best.network
-    size, rate = network.samples_per_step, network.sample_rate
-    output = OutputSpec("logits", "logits", best.columns.labels, blank=0, silence="SIL", seconds_per_step=size / rate)
-    return {
-        "task": "ctc",
-        "input": InputSpec("samples", "audio", rate, 1, size, recipe.model.look_ahead),
-        "outputs": (output,),
-        "decoder": {"name": "ctc-greedy"},
-        "gap": GapPolicy("fill", reset_after=1.0),
-    }
-
-
-def _sensor(best: Best) -> dict[str, Any]:
-    """Return what the manifest of a sensor network says of its task."""
-    recipe, columns = cast("SensorRecipe", best.recipe), best.columns
-    rate, channels = best.network.sample_rate, len(columns.channels)
-    return {
-        "task": "frames",
-        "input": InputSpec("x", "features", rate, channels, 1, 0, columns.channels, columns.units),
-        "outputs": (OutputSpec("logits", "logits", columns.labels, None, None, seconds_per_step=1 / rate),),
-        "decoder": {"name": "smoothed", **recipe.decoder},
-        "gap": GapPolicy(recipe.gap.action, recipe.gap.reset_after),
-    }
-
-
-def _training(best: Best) -> dict[str, Any]:
-    """Return what the network was trained on and what came of it."""
-    recipe = best.recipe
-    if isinstance(recipe, PhonemeRecipe):
-        data: dict[str, Any] = {"corpora": {corpus.path: corpus.weight for corpus in recipe.data.corpora}}
-        data["noise"] = recipe.data.noise
-    else:
-        held = {"validation": len(recipe.data.validation_groups), "test": len(recipe.data.test_groups)}
-        data = {"path": recipe.data.path, "groups held out": held}
-    return {"data": data, "seed": recipe.train.seed, "cell": recipe.model.cell, "figures": best.figures}
