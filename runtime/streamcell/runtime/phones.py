@@ -1,12 +1,12 @@
 """The 39 phones of ARPAbet without stress, as in the CMU dictionary, and how IPA writes them."""
 
-# ruff: noqa: RUF001 - IPA letters are meant to look like Latin ones
+# ruff: noqa: RUF001, RUF002 - IPA letters are meant to look like Latin ones
 
 from collections.abc import Iterable
 
 from streamcell.runtime.errors import InputError
 
-__all__ = ["ARPABET", "IPA", "SILENCE", "check_arpabet", "to_ipa"]
+__all__ = ["ARPABET", "IPA", "SILENCE", "check_arpabet", "from_ipa", "to_ipa"]
 
 SILENCE = "SIL"
 
@@ -44,6 +44,40 @@ def to_ipa(label: str) -> str:
             f"expected an ARPAbet phone without stress ({', '.join(ARPABET[:3])}, ...) or {SILENCE}, got {label!r}"
         )
     return IPA[label]
+
+
+_ALSO = {
+    "ə": "AH", "ɐ": "AH", "ɚ": "ER", "ɜ": "ER", "ɜɹ": "ER", "ɜr": "ER", "əɹ": "ER", "ər": "ER", "ɝɹ": "ER",
+    "ɒ": "AA", "a": "AA", "ɔɹ": "AO R", "o": "OW", "əʊ": "OW", "e": "EY", "ɪj": "IY", "ɨ": "IH", "ʉ": "UW",
+    "r": "R", "ɾ": "D", "g": "G", "ʧ": "CH", "ʤ": "JH", "ɫ": "L", "ʍ": "W", "ɦ": "HH", "ʔ": "T", "n̩": "AH N",
+    "l̩": "AH L", "m̩": "AH M", "aj": "AY", "aw": "AW", "ej": "EY", "ow": "OW", "ɔj": "OY", "ɛɹ": "EH R",
+}  # fmt: skip
+"""How else the 39 phones are written in IPA."""
+
+_PASSED = frozenset("ˈˌ.ːˑ͡‿ʰ̃̚ʲʷ̥̬|")  # stress, length, ties and the like
+_FROM_IPA = {**{ipa: label for label, ipa in IPA.items()}, **_ALSO}
+_LONGEST = max(map(len, _FROM_IPA))
+
+
+def from_ipa(text: str) -> list[str]:
+    """Read English in the International Phonetic Alphabet as ARPAbet phones; stress, length and ties are dropped.
+
+    Raises:
+        InputError: If a letter stands for no phone of General American English; the message names it and its place.
+
+    Examples:
+        >>> from_ipa("ˈtʃiːz"), from_ipa("ˈwɔtɚ")
+        (['CH', 'IY', 'Z'], ['W', 'AO', 'T', 'ER'])
+    """
+    letters, found, at = "".join(letter for letter in text if letter not in _PASSED), list[str](), 0
+    while at < len(letters):
+        size = next((n for n in range(_LONGEST, 0, -1) if letters[at : at + n] in _FROM_IPA), 0)
+        if not size:
+            known = " ".join(IPA.values())
+            raise InputError(f"{letters[at]!r} in {text!r:.60} is no phone of English in IPA, as {known} are")
+        found += _FROM_IPA[letters[at : at + size]].split()
+        at += size
+    return found
 
 
 def check_arpabet(labels: Iterable[str]) -> None:

@@ -3,23 +3,28 @@
 Written by hand: praatio's writer wants all intervals in memory and saves to a path, and the form is a few lines.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
-from streamcell.runtime.events import Gap, Segment
+from streamcell.runtime.events import Gap, Segment, Utterance
 from streamcell.runtime.formats import Transcript
 
-__all__ = ["parts", "write"]
+__all__ = ["Interval", "Tier", "grid", "parts", "write"]
 
 _PLACES = 6  # microseconds; what is shorter is no interval
 
-_Interval = tuple[float, float, str]
+Interval: TypeAlias = tuple[float, float, str]
+"""Start and end (s), and what is said."""
+
+Tier: TypeAlias = tuple[str, Callable[[], Iterable[Interval]]]
+"""A name, and what gives the intervals in order, as often as it is asked."""
 
 
 def write(transcript: Transcript) -> str:
-    """Write a transcript as a TextGrid: a tier ``phones``, and ``gaps`` where samples were lost.
+    """Write a transcript as a TextGrid: a tier ``phones`` or ``words``; ``utterances`` and ``gaps`` if any.
 
     Each tier covers 0 to the duration without a hole; a pause is an interval with an empty label. Where several labels
-    hold at once, those that find no room on the first tier are on ``phones 2`` and so on.
+    hold at once, those that find no room on the first tier are on a second one, ``phones 2``, and so on.
 
     Examples:
         >>> lines = write(Transcript("a.wav", 1.5, (Segment("HH", 0.25, 0.5, 0.9),))).splitlines()
@@ -31,8 +36,11 @@ def write(transcript: Transcript) -> str:
 
 def parts(transcript: Transcript) -> Iterator[str]:
     """Yield what `write` returns, an interval at a time."""
-    end = transcript.duration
-    tiers = list(_tiers(transcript))
+    yield from grid(transcript.duration, list(_tiers(transcript)))
+
+
+def grid(end: float, tiers: Sequence[Tier]) -> Iterator[str]:
+    """Yield a TextGrid of tiers from 0 to ``end`` (seconds), an interval at a time; holes become empty intervals."""
     yield 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
     yield f"xmin = 0\nxmax = {end!r}\ntiers? <exists>\nsize = {len(tiers)}\nitem []:\n"
     for number, (name, intervals) in enumerate(tiers, 1):
@@ -44,12 +52,15 @@ def parts(transcript: Transcript) -> Iterator[str]:
             yield f"            text = {_quoted(text)}\n"
 
 
-def _tiers(transcript: Transcript) -> Iterator[tuple[str, Callable[[], Iterable[_Interval]]]]:
+def _tiers(transcript: Transcript) -> Iterator[Tier]:
     """Yield each tier's name and what gives its intervals, as often as asked."""
     layers = max((layer for layer, _ in _layered(transcript)), default=0)
     for wanted in range(layers + 1):
-        name = f"phones {wanted + 1}" if wanted else "phones"
+        name = f"{transcript.unit} {wanted + 1}" if wanted else transcript.unit
         yield name, lambda wanted=wanted: (found for layer, found in _layered(transcript) if layer == wanted)  # type: ignore[misc]
+    utterances = [event for event in transcript.events if isinstance(event, Utterance)]
+    if utterances:
+        yield "utterances", lambda: ((one.start, one.end, " ".join(one.labels)) for one in utterances)
     gaps = [event for event in transcript.events if isinstance(event, Gap)]
     if gaps:
         yield (
@@ -58,7 +69,7 @@ def _tiers(transcript: Transcript) -> Iterator[tuple[str, Callable[[], Iterable[
         )
 
 
-def _layered(transcript: Transcript) -> Iterator[tuple[int, _Interval]]:
+def _layered(transcript: Transcript) -> Iterator[tuple[int, Interval]]:
     """Yield each interval with the first tier that has room for it."""
     ends: list[float] = []
     for segment in transcript.events:
@@ -70,7 +81,7 @@ def _layered(transcript: Transcript) -> Iterator[tuple[int, _Interval]]:
         yield layer, (start, end, segment.label)
 
 
-def _filled(intervals: Iterable[_Interval], end: float) -> Iterator[_Interval]:
+def _filled(intervals: Iterable[Interval], end: float) -> Iterator[Interval]:
     """Fill what is between intervals with empty ones, so that they cover 0 to ``end``."""
     at = 0.0
     for start, stop, text in intervals:
