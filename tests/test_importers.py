@@ -80,8 +80,7 @@ def _timit(root: Path) -> None:
         _write(folder / f"{name}.WAV", format="NIST", subtype="PCM_16")
         ends = [0, 3050, 4559, 5723, 6642, 8772, 9190, 10337, 11517]
         heard = zip(ends, ends[1:], ["h#", "sh", "ix", "hv", "eh", "dcl", "jh", "pau"], strict=False)
-        phones = "".join(f"{begin} {end} {phone}
-" for begin, end, phone in heard)
+        phones = "".join(f"{begin} {end} {phone}\n" for begin, end, phone in heard)
         (folder / f"{name}.PHN").write_text(phones, encoding="utf-8")
         (folder / f"{name}.TXT").write_text("0 46797 She had a thing.\n", encoding="utf-8")
 
