@@ -76,6 +76,8 @@ class Manifest:
         licence: Of the weights.
         created_by: Program and version that wrote the file.
         link: Where the first state comes from, or None where it is ``StateSpec.initial``.
+        checksum: SHA-256 of graph and operator sets (`OnnxFile.program`) in hexadecimal, or empty; a file whose graph
+            was changed since is refused.
 
     Raises:
         ModelError: If the parts contradict each other; the message names the key.
@@ -96,6 +98,7 @@ class Manifest:
     licence: str = ""
     created_by: str = ""
     link: Link | None = field(default=None, metadata=OPTIONAL)
+    checksum: str = field(default="", metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         check_input(self.input)
@@ -174,10 +177,10 @@ _KINDS: dict[Task, tuple[str, ...]] = {
 
 def _check_task(manifest: Manifest) -> None:
     first, task = manifest.outputs[0], manifest.task
-    kinds = " or ".join(map(repr, _KINDS[task]))
-    require(first.kind in _KINDS[task], "outputs[0].kind", f"{kinds} for task {task!r}", first.kind)
     if task == "ctc":
         require(first.blank is not None, "outputs[0].blank", "a column of labels for task 'ctc'", None)
+    kinds = " or ".join(map(repr, _KINDS[task]))
+    require(first.kind in _KINDS[task], "outputs[0].kind", f"{kinds} for task {task!r}", first.kind)
     if task == "next":
         require(manifest.input.kind == "tokens", "input.kind", "'tokens' for task 'next'", manifest.input.kind)
         require(first.labels == manifest.input.symbols, "outputs[0].labels", "input.symbols", first.labels)

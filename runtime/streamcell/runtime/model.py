@@ -18,6 +18,7 @@ from streamcell.runtime.manifest import MANIFEST_KEY, Manifest
 from streamcell.runtime.models import DEFAULT_MODEL, bundled_models, find_bundled
 from streamcell.runtime.onnx_file import MAX_FILE, Graph, Value, check_graph, read_onnx
 from streamcell.runtime.state import State
+from streamcell.runtime.trial import try_out
 
 __all__ = ["ORT_ERRORS", "Model"]
 
@@ -56,18 +57,24 @@ class Model:
 
     @classmethod
     def open(
-        cls, source: str | Path | bytes | None = None, *, threads: int = 1, providers: Sequence[str] = _PROVIDERS
+        cls,
+        source: str | Path | bytes | None = None,
+        *,
+        threads: int = 1,
+        providers: Sequence[str] = _PROVIDERS,
+        trust: bool = True,
     ) -> "Model":
         """Open a model file and check that it is what its manifest says.
 
-        The checks are a fence, not a sandbox: run strangers' files in a process with limited memory, e.g. after
-        ``ulimit -v 4000000``.
+        The checks are a fence, not a sandbox: with ``trust=False`` a file is first opened in a process of its own, see
+        `try_out`.
 
         Args:
             source: A path, the name of a bundled model, the bytes of a file, or None for the default model.
             threads: Of ONNX Runtime within one operator. Recurrent steps are too small to share: more than one has
                 never made a model faster so far, and threads that wait never spin.
             providers: ONNX Runtime's execution providers, the preferred one first.
+            trust: Whether a file that does not come along may be opened here without a trial.
 
         Raises:
             InputError: If ``threads`` or ``providers`` cannot be had.
@@ -76,6 +83,9 @@ class Model:
         """
         data, name = _load(source)
         try:
+            if not trust and _bundled(source) is None:
+                check_graph(read_onnx(data))
+                try_out(data)
             return cls._checked(data, _options(threads), _available(providers))
         except ModelError as error:
             raise ModelError(f"{name}: {error}") from error
@@ -90,6 +100,8 @@ class Model:
                 "unknown. Make one with `streamcell export`"
             )
         manifest = Manifest.from_json(file.metadata[MANIFEST_KEY])
+        if manifest.checksum not in ("", file.program.hex()):
+            raise ModelError("the graph is not the one that was exported: its checksum differs. Get the file again")
         _check_fit(manifest, file.graph)
         model = cls(_session(data, options, providers), manifest, file.program)
         model._probe()
@@ -209,11 +221,16 @@ class Model:
                     )
 
 
+def _bundled(source: str | Path | bytes | None) -> Traversable | None:
+    """Return the file of a model that comes along."""
+    return find_bundled(DEFAULT_MODEL if source is None else source) if isinstance(source, str | None) else None
+
+
 def _load(source: str | Path | bytes | None) -> tuple[bytes, str]:
     """Return the bytes of a source and a name for it in errors."""
     if isinstance(source, bytes):
         return source, "model"
-    bundled = find_bundled(DEFAULT_MODEL if source is None else source) if isinstance(source, str | None) else None
+    bundled = _bundled(source)
     path: Traversable = bundled or Path(DEFAULT_MODEL if source is None else source)
     if not path.is_file():
         what = "is no file" if isinstance(path, Path) and path.exists() else "no such file"

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from streamcell.export.adopt.card import Card
 from streamcell.export.adopt.confirm import confirm
@@ -23,9 +22,10 @@ from streamcell.export.adopt.products import to_products
 from streamcell.export.adopt.sizes import Carried, settle
 from streamcell.export.adopt.source import Source, operators
 from streamcell.export.adopt.states import pair_states
+from streamcell.export.graph import with_manifest
 from streamcell.export.parity import BOUND
 from streamcell.runtime.errors import ModelError
-from streamcell.runtime.manifest import MANIFEST_KEY, InputSpec, Manifest, OutputSpec, Parity
+from streamcell.runtime.manifest import InputSpec, Manifest, OutputSpec, Parity
 from streamcell.runtime.model import Model
 from streamcell.runtime.verify import Reference, VerifyReport, verify
 
@@ -184,7 +184,7 @@ def _noise(manifest: Manifest) -> NDArray[np.float32]:
 
 
 def _written(model: onnx.ModelProto, manifest: Manifest) -> bytes:
-    helper.set_model_props(model, {MANIFEST_KEY: manifest.to_json()})
+    with_manifest(model, manifest)
     return bytes(model.SerializeToString())
 
 
