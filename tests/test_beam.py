@@ -377,6 +377,12 @@ def test_the_sample_fits_and_judges_confidences_and_writes_them(tmp_path: Path) 
     assert script.calibration_error(sure, right) > 0.05
     assert script.calibration_error(1 / (1 + np.exp(-logits)), right) < 0.01
     assert script.calibration_error(np.array([0.9, 0.9]), np.array([True, False])) == pytest.approx(0.4)
+    after = script.calibrated(sure, slope, offset)
+    assert after[:99].tolist() == pytest.approx(
+        [greedy(calibration=(slope, offset)).settings.calibrated(raw) for raw in sure[:99].tolist()]
+    )
+    script.plot({"greedy": script.Judged(sure, after, right, (slope, offset))}, tmp_path / "shares.png")
+    assert (tmp_path / "shares.png").stat().st_size > 5000
     (tmp_path / "tiny.onnx").write_bytes(tiny_model())
     settings = {"name": "ctc-greedy", "calibration": [slope, offset]}
     script.write(str(tmp_path / "tiny.onnx"), tmp_path / "copy.onnx", settings)

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from streamcell.runtime.errors import InputError
-from streamcell.runtime.events import Event, Gap, Reset, Segment, as_dict, from_dict
+from streamcell.runtime.events import Event, Gap, Reset, Segment, Utterance, as_dict, from_dict
 
 EVENTS: list[Event] = [
     Segment("AA", 0.5, 0.75, 0.9),
     Segment("B", 1.0, 1.0, 0.0, final=False, id=3, revision=2),
     Gap(1.0, 1.25, 12000, "overflow", "fill"),
     Reset(2.0, "asked"),
+    Utterance(0.5, 1.0, ("AA", "B"), "pause"),
 ]
 
 
@@ -32,7 +33,7 @@ def test_an_event_never_changes() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"type": "word"}, "expected an event of type segment, gap, reset; got 'word'"),
+        ({"type": "word"}, "expected an event of type segment, gap, reset, utterance; got 'word'"),
         ({"type": None}, "expected an event of type"),
         ({"type": []}, "expected an event of type"),
         ({"colour": "red"}, "a gap has no colour"),
@@ -40,6 +41,7 @@ def test_an_event_never_changes() -> None:
         ({"end": True}, "'end' of a gap"),
         ({"end": float("nan")}, "'end' of a gap"),
         ({"samples": 1.5}, "'samples' of a gap must be int"),
+        ({"labels": []}, "a gap has no labels"),
         ({"reason": "rain"}, "'reason' of a gap must be one of overflow, missing"),
     ],
 )
@@ -51,3 +53,16 @@ def test_wrong_values_are_named(change: dict[str, Any], message: str) -> None:
 def test_a_missing_value_is_named() -> None:
     with pytest.raises(InputError, match="time"):
         from_dict({"type": "reset", "reason": "asked"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": "AA"}, "'labels' of an utterance must be list, got 'AA'"),
+        ({"labels": [1]}, "'labels' of an utterance must be strings, got \\(1,\\)"),
+        ({"reason": "overflow"}, "'reason' of an utterance must be one of pause, length, end; got 'overflow'"),
+    ],
+)
+def test_utterances_are_checked(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        from_dict({**as_dict(EVENTS[-1]), **change})

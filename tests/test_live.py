@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from helpers import tiny_model
-from streamcell.runtime.cli.live import live
+from streamcell.runtime.cli.live import _View, live
 from streamcell.runtime.errors import SourceError
-from streamcell.runtime.events import Segment
+from streamcell.runtime.events import Segment, Utterance
 from streamcell.runtime.transcribe import Heard
 
 SPEECH = Path("samples/phonemes/learner.flac")
@@ -43,6 +43,28 @@ def test_where_no_pause_comes_a_line_ends_after_100_phones(capsys: pytest.Captur
     out = capsys.readouterr().out
     assert re.findall(r"^ +([0-9.]+)  HH", out, re.MULTILINE) == ["0.00", "10.00", "20.00"]
     assert out.count("HH") == 250
+
+
+def test_where_utterances_are_told_a_pause_alone_ends_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    told = Utterance(0.5, 0.8, ("HH",) * 3, "pause")
+    pause = Segment("SIL", 0.8, 1.0, 1.0, id=8)
+    with live(str, utterances=True) as show:
+        show(phones(range(5, 8)))
+        show(Heard([pause], 1.0, -20.0, 0.1, 0))
+        assert "HH HH HH\n" not in capsys.readouterr().out
+        show(Heard([told, Segment("HH", 1.4, 1.5, 0.9, final=False, id=9)], 1.5, -20.0, 0.1, 0))
+        assert "    0.50  HH HH HH\n" in capsys.readouterr().out
+
+
+def test_what_was_guessed_and_is_guessed_no_more_goes() -> None:
+    def guess(*labels: str) -> Heard:
+        said = [Segment(label, 0.1, 0.2, 0.9, final=False, id=number) for number, label in enumerate(labels)]
+        return Heard([*said], 1.0, -20.0, 0.1, 0)
+
+    view = _View(str, utterances=True)
+    for labels in (("turn", "on", "the"), ("turn", "off")):
+        assert not list(view.add(guess(*labels)))
+    assert view.phones(80).plain == " turn off"
 
 
 def test_the_live_view_in_a_terminal(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from streamcell.runtime import Model, ModelError, Segment, Stream
 from streamcell.runtime.decode import BeamCTC, GreedyCTC, Hysteresis, Smoothed, make_decoder
 from streamcell.runtime.lm import read_arpa, train_ngram, write_arpa
 from streamcell.runtime.manifest import Manifest
+from streamcell.runtime.words import Lexicon, WordDecoder
 
 OUTPUT = replace(tiny_manifest().outputs[0], kind="probabilities", blank=None)
 
@@ -42,6 +43,15 @@ def test_a_beam_gets_the_language_model_of_the_manifest_once() -> None:
     assert plain.settings.lm == ""
 
 
+def test_words_are_those_of_the_manifests_lexicon() -> None:
+    made = make_decoder(tiny_manifest(decoder={"name": "words", "lexicon": "go\tB AA\n", "bonus": 1, "other": None}))
+    assert isinstance(made, WordDecoder)
+    expected = WordDecoder(tiny_manifest().outputs[0], Lexicon.parse("go  B AA"), bonus=1.0, other=None)
+    assert made.settings == expected.settings
+    other = make_decoder(tiny_manifest(decoder={"name": "words", "lexicon": "go\tB K\n", "bonus": 1, "other": None}))
+    assert other.settings != made.settings
+
+
 @pytest.mark.parametrize("name", [{}, {"name": "hysteresis"}])
 def test_frames_get_a_hysteresis_that_skips_blank_and_silence(name: dict[str, str]) -> None:
     output = replace(OUTPUT, kind="logits", blank=0)
@@ -65,13 +75,21 @@ def test_frames_get_what_keeps_labels_apart_where_it_is_asked_for(kind: Literal[
 @pytest.mark.parametrize(
     ("manifest", "words"),
     [
-        (tiny_manifest(decoder={"name": "hysteresis"}), "name must be 'ctc-greedy' or 'ctc-beam' for task 'ctc'"),
+        (
+            tiny_manifest(decoder={"name": "hysteresis"}),
+            "name must be 'ctc-greedy' or 'ctc-beam' or 'words' for task 'ctc'",
+        ),
         (
             tiny_manifest(decoder={"name": "ctc-beam", "lm": 3}),
             "does not fit 'ctc-beam': lm must be the text",
         ),
         (tiny_manifest(decoder={"name": "ctc-beam", "lm": "x"}), "does not fit 'ctc-beam': lm, line 1: expected"),
         (tiny_manifest(decoder={"name": "ctc-beam", "beam": 3}), "does not fit 'ctc-beam': .*beam"),
+        (tiny_manifest(decoder={"name": "words"}), "does not fit 'words': lexicon must be the text of a lexicon"),
+        (tiny_manifest(decoder={"name": "words", "lexicon": "go"}), "no pronunciation of 'go' is known"),
+        (tiny_manifest(decoder={"name": "words", "lexicon": "go  G OW"}), "the model has no label 'G'"),
+        (tiny_manifest(decoder={"name": "words", "lexicon": "go  B AA", "bonus": "2"}), "bonus must be a number"),
+        (tiny_manifest(decoder={"name": "words", "lexicon": "go  B AA", "width": 2}), "unexpected .*'width'"),
         (tiny_manifest(decoder={"calibration": [1]}), "calibration must be a slope above 0 and an offset"),
         (tiny_manifest(decoder={"calibration": 1}), "does not fit 'ctc-greedy': .*iterable"),
         (tiny_manifest(decoder={"beam": 4}), "does not fit 'ctc-greedy': .*beam"),

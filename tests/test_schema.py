@@ -23,6 +23,7 @@ class Outer:
     inners: tuple[Inner, ...]
     maybe: Inner | None
     count: int | None
+    share: float | None
     flag: bool
     free: dict[str, Any]
 
@@ -34,6 +35,7 @@ GOOD: dict[str, Any] = {
     "inners": [{"size": 1}, {"size": "B"}],
     "maybe": None,
     "count": 3,
+    "share": 1,
     "flag": True,
     "free": {"x": [1]},
 }
@@ -41,8 +43,9 @@ GOOD: dict[str, Any] = {
 
 def test_reads_every_kind_of_annotation() -> None:
     made = read(Outer, GOOD, "outer")
-    assert made == Outer("n", 2.0, "a", (Inner(1), Inner("B")), None, 3, flag=True, free={"x": [1]})
+    assert made == Outer("n", 2.0, "a", (Inner(1), Inner("B")), None, 3, 1.0, flag=True, free={"x": [1]})
     assert isinstance(made.rate, float)
+    assert isinstance(made.share, float)
     assert read(Outer, {**GOOD, "maybe": {"size": 4}}, "outer").maybe == Inner(4)
 
 

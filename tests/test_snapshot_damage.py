@@ -12,19 +12,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers import LABELS, noise
+from helpers import LABELS, noise, tiny_model
 from pools import FILES
 from streamcell.runtime.errors import InputError, ModelError
-from streamcell.runtime.events import Event, Gap, Segment
+from streamcell.runtime.events import Event, Reset, Segment, Utterance
 from streamcell.runtime.model import Model
 from streamcell.runtime.stream import Stream
 
+WORDS = {
+    "name": "words",
+    "lexicon": "go\tB AA\nkay\tK AA\n",
+    "longest": 0.5,
+    "delay": 1.0,
+    "utterances": {"pause": 0.1},
+}
 
-def saved_streams() -> list[tuple[Model, bytes]]:
+
+def saved_streams(*names: str) -> list[tuple[Model, bytes]]:
     """Return streams in the middle of much: rates converted, gaps waiting and held, tokens going on."""
     found = []
-    for name, rate in (("hold", 4800), ("frames", 1600), ("ctc", 1600)):
-        model = Model.open(FILES[name])
+    for name in names or ("hold", "frames", "ctc"):
+        model = Model.open(FILES[name] if name in FILES else tiny_model(decoder=WORDS))
+        rate = 4800 if name == "hold" else 1600
         stream = Stream(model, rate, "file" if name == "ctc" else "live", "gap")
         stream.push(noise(1200, 3))
         stream.reset()
@@ -162,13 +171,14 @@ def walk(value: Any) -> list[tuple[Any, Any]]:
     return [pair for key in keys for pair in ((value, key), *walk(value[key]))]
 
 
+@pytest.mark.parametrize("names", [(), ("words",)], ids=["", "words"])
 @pytest.mark.parametrize("level", LEVELS, ids=lambda level: "/".join(level) or "stream")
-def test_forged_snapshots_are_refused_or_go_on(level: tuple[str, ...]) -> None:
+def test_forged_snapshots_are_refused_or_go_on(level: tuple[str, ...], names: tuple[str, ...]) -> None:
     """Of 400 each: `InputError`, or a stream that hears a second of sound, a gap, a reset and its end at once.
 
     Numbers that are finite may be so large that the model's answers are not: that is the model's `ModelError`.
     """
-    random, streams, restored = np.random.default_rng(len(level)), saved_streams(), 0
+    random, streams, restored = np.random.default_rng(len(level)), saved_streams(*names), 0
     for turn in range(400):
         model, data = streams[turn % len(streams)]
         changed = rewritten(data, level, lambda packed: forge(packed, random))
@@ -206,8 +216,14 @@ def live(model: Model, stream: Stream) -> list[Event]:
 
 def is_sound(event: Event) -> bool:
     if isinstance(event, Segment):
-        return math.isfinite(event.start + event.end) and 0 <= event.confidence <= 1 and event.label in LABELS
-    return math.isfinite(event.start + event.end if isinstance(event, Gap) else event.time)
+        return (
+            math.isfinite(event.start + event.end)
+            and 0 <= event.confidence <= 1
+            and event.label in (*LABELS, "go", "kay")
+        )
+    if isinstance(event, Utterance):
+        return 0 <= event.start <= event.end < math.inf and all(isinstance(label, str) for label in event.labels)
+    return math.isfinite(event.time if isinstance(event, Reset) else event.start + event.end)
 
 
 def test_no_snapshot_makes_a_stream_allocate_what_it_does_not_hold() -> None:

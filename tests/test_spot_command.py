@@ -67,7 +67,7 @@ def test_the_microphone_is_heard_until_it_ends(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["police station", VOLUNTEER], "no pronunciation of 'police' is known; give a dictionary"),
+        (["police station", VOLUNTEER], "no pronunciation of 2 words is known; give a dictionary"),
         ([VOLUNTEER], "expected a phrase, got none"),
         ([PHONES], "expected audio files, or mic alone, behind the phrases; got none"),
         ([PHONES, VOLUNTEER, "mic"], "expected audio files, or mic alone"),

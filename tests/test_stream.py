@@ -254,7 +254,7 @@ def test_misuse_is_refused() -> None:
     for decoder, message in (
         (
             {"name": "ctc-best"},
-            "manifest.decoder.name must be 'ctc-greedy' or 'ctc-beam' for task 'ctc', got 'ctc-best'",
+            "manifest.decoder.name must be 'ctc-greedy' or 'ctc-beam' or 'words' for task 'ctc', got 'ctc-best'",
         ),
         ({"name": "ctc-greedy", "width": 8}, "manifest.decoder does not fit 'ctc-greedy': .*'width'"),
     ):

@@ -156,6 +156,29 @@ def test_other_speech_is_left_out() -> None:
     assert [s.label for s in finals([*one.push(Frames(values, 0)), *one.flush(60 * STEP)])] == ["/S AA/"]
 
 
+def spaced(pause: int) -> NDArray[np.float32]:
+    """Return S and AA with a pause of frames between them, and much silence behind."""
+    values = np.full((pause + 60, len(LABELS)), -9.0, np.float32)
+    values[:, 0], values[:, 1] = 2.0, 0.0
+    for frame, phone in ((2, "S"), (3 + pause, "AA")):
+        values[frame, LABELS.index(phone)] = 9.0
+    return values
+
+
+def test_what_was_said_is_told_in_the_silence_behind_it() -> None:
+    one, values = decoder(hush=0.3), spaced(4)
+    told = [bool(finals(one.push(Frames(values[t : t + 1], t)))) for t in range(len(values))]
+    assert 8 < told.index(True) <= 8 + 0.3 / STEP + 8
+    assert one.settled == pytest.approx(len(values) * STEP)
+
+
+@pytest.mark.parametrize(("pause", "words"), [(8, ["/S AA/"]), (12, [])])
+def test_no_word_survives_a_long_silence(pause: int, words: list[str]) -> None:
+    one = decoder(hush=0.3)
+    found = [*one.push(Frames(spaced(pause), 0)), *one.flush(60 * STEP)]
+    assert [segment.label for segment in finals(found)] == words
+
+
 def test_scores_stay_bounded() -> None:
     one = decoder(other=None)
     rough = np.random.default_rng(5).normal(0, 9, (4000, len(LABELS))).astype(np.float32)
@@ -209,6 +232,8 @@ def test_arguments_that_make_no_sense() -> None:
         decoder(bonus=-1.0)
     with pytest.raises(InputError, match="other must be a number from 0"):
         decoder(other=math.inf)
+    with pytest.raises(InputError, match="hush must be a number above 0"):
+        decoder(hush=0)
     with pytest.raises(InputError, match="floor must be a number above 0"):
         decoder(floor=0)
     with pytest.raises(InputError, match="delay must be at least as long as the longest word, 3"):

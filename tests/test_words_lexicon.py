@@ -59,6 +59,39 @@ def test_a_file_has_words_with_and_without_phones(dictionary: Dictionary, tmp_pa
     assert len(Lexicon.read(path).entries) == 1  # no dictionary is needed
 
 
+def test_a_file_may_look_like_a_dictionary(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text(
+        "TURN  T ER1 N\n  read  R IY D\nread(2)   R EH D # past\nturn on  T ER N | AA N\n", encoding="utf-8"
+    )
+    lexicon = Lexicon.read(path)
+    assert [entry.text for entry in lexicon.entries] == ["TURN", "read", "turn on"]
+    assert lexicon.entries[1].ways == ((("R", "IY", "D"),), (("R", "EH", "D"),))
+    assert lexicon.entries[2].ways == ((("T", "ER", "N"), ("AA", "N")),)
+
+
+def test_a_lexicon_as_text_is_the_same(dictionary: Dictionary) -> None:
+    lexicon = Lexicon.of(["turn on the light", "on", "/DH AH/ light"], dictionary)
+    assert Lexicon.parse(lexicon.to_text()) == lexicon
+    assert lexicon.to_text().count("\n") == 4 + 2 + 1
+    with pytest.raises(InputError, match="the lexicon, line 1: no pronunciation of 'turn' is known; give a dictionary"):
+        Lexicon.parse("turn\n")
+
+
+def test_all_words_that_are_not_known_are_named_with_what_is_near(dictionary: Dictionary, tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("lihgt\nturn\nxylophone\nthe lihgt\n", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        Lexicon.read(path, dictionary)
+    assert str(caught.value).splitlines() == [
+        "no pronunciation of 2 words is known; write others, or their phones in slashes (/T ER N/):",
+        f"  {path}, line 1: 'lihgt' (near it: light)",
+        f"  {path}, line 3: 'xylophone'",
+    ]
+    with pytest.raises(InputError, match=r"of 4 words is known; give a dictionary in the CMU format(.|\n)*'turn'"):
+        Lexicon.read(path)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -66,6 +99,7 @@ def test_a_file_has_words_with_and_without_phones(dictionary: Dictionary, tmp_pa
         ("xylophone", "line 2: no pronunciation of 'xylophone' is known; nothing is near it"),
         ("word\tW EX D", "line 2: expected phones of ARPAbet (AA, AE, AH, AO, ...), got 'EX'"),
         ("\tW ER D", "line 2: expected a word before the phones"),
+        ("turn on  T ER N | | AA N", "line 2: expected phones of ARPAbet (AA, AE, AH, AO, ...), got none"),
         ("turn //", "line 2: expected phones of ARPAbet (AA, AE, AH, AO, ...), got none"),
         ("turn / on", "line 2: expected phones of ARPAbet"),
         ("the " * 9, "at most 256 ways to say them, got 18 phones and 512 ways"),

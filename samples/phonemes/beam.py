@@ -3,14 +3,16 @@ r"""Greedy against beam search on recorded speech: error rates, speed, and how f
     streamcell lm said.jsonl text.txt --dictionary DATA/speech/cmudict/cmudict.dict --order 4 --out phones.arpa
     python samples/phonemes/beam.py DATA/speech/{speechocean762,librispeech}/train \
         --recipe samples/phonemes/recipe.toml --lm phones.arpa --fit c.json
-    python samples/phonemes/beam.py DATA/speech/speechocean762/dev --lm phones.arpa --calibration c.json
-    python samples/phonemes/beam.py --write phonemes-beam.onnx --lm phones.arpa --calibration c.json
+    python samples/phonemes/beam.py DATA/speech/speechocean762/dev --lm phones.arpa --calibration c.json --picture c.png
+    python samples/phonemes/beam.py --write phonemes-en.onnx --model raw.onnx --calibration c.json
 
 With --recipe only the speakers that it holds out of training are heard. Each recording goes through the model once,
 then through each decoder. Confidences: the share of right phones (aligned with the corpus's) against the confidence
-that was given, as expected calibration error over 15 bins (Guo et al., 2017), pauses left out; --fit writes slope and
-offset of a logistic map of the logit for each decoder (Platt, 1999). --write puts beam search (with --lm) or greedy
-search, calibrated, into a copy of the model, which `score.py` and every command take.
+that was given, as expected calibration error over 15 bins (Naeini et al., 2015), pauses left out; --fit writes slope
+and offset of a logistic map of the logit for each decoder (Platt, 1999), both corpora counting alike. With
+--calibration that map is judged, else the one that fits best here. --picture draws the shares over the confidences.
+--write puts beam search (with --lm) or greedy search, calibrated, into a copy of the model, which `score.py` and every
+command take; its graph stays as it is.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ from streamcell.train.metrics import ErrorRate, align, error_rate
 
 BINS = 15
 
+Maps = dict[str, tuple[float, float]]
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -52,6 +56,16 @@ class Heard:
     @property
     def phones(self) -> list[str]:
         return [label for _, _, label in self.utterance.phones if label != "SIL"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The confidences of one decoder, raw and calibrated, what was right, and the best map."""
+
+    raw: NDArray[np.float64]
+    calibrated: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    best: tuple[float, float]
 
 
 def hear(model: Model, utterance: Utterance) -> Heard:
@@ -85,11 +99,23 @@ def judge(
     return np.array(sure), np.array(right), np.array([1 / counts[name] for name in corpus])
 
 
-def calibration_error(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Return the mean distance of confidence and share of right phones over equally wide bins, by their phones."""
+def reliability(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return `[3, BINS]`: how many phones, sum of confidences, how many right phones, in equally wide bins."""
     places = np.minimum((sure * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(places, sure - right, BINS)
-    return float(np.abs(gaps).sum() / len(sure))
+    return np.stack([np.bincount(places, weights, BINS) for weights in (np.ones_like(sure), sure, right)])
+
+
+def calibration_error(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Return the mean distance of confidence and share of right phones over the bins, by their phones."""
+    _, said, true = reliability(sure, right)
+    return float(np.abs(said - true).sum() / len(sure))
+
+
+def calibrated(sure: NDArray[np.float64], slope: float, offset: float) -> NDArray[np.float64]:
+    """Return what the decoder makes of raw confidences."""
+    odds = np.clip(sure, 1e-6, 1 - 1e-6)
+    found: NDArray[np.float64] = 1 / (1 + np.exp(-slope * np.log(odds / (1 - odds)) - offset))
+    return found
 
 
 def fit(sure: NDArray[np.float64], right: NDArray[np.bool_], share: NDArray[np.float64]) -> tuple[float, float]:
@@ -104,16 +130,12 @@ def fit(sure: NDArray[np.float64], right: NDArray[np.bool_], share: NDArray[np.f
 
 
 def decoders(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Return the settings of each decoder to try."""
-    known = json.loads(args.calibration.read_text(encoding="utf-8")) if args.calibration else {}
+    """Return the settings of each decoder to try, not calibrated."""
     named: dict[str, dict[str, Any]] = {"greedy": {"name": "ctc-greedy"}, "beam": {"name": "ctc-beam"}}
     extra = json.loads(args.settings)
     for path in args.lm:
         named[f"beam + {path.stem}"] = {"name": "ctc-beam", "lm": path.read_text(encoding="utf-8"), **extra}
-    return {
-        name: {**settings, **({"calibration": known[name]} if name in known else {})}
-        for name, settings in named.items()
-    }
+    return named
 
 
 def utterances(args: argparse.Namespace) -> list[Utterance]:
@@ -126,9 +148,11 @@ def utterances(args: argparse.Namespace) -> list[Utterance]:
     return [one for one in found if ("/".join(one.audio.parts[-4:-1]), one.speaker) in held]
 
 
-def compare(model: Model, heard: Sequence[Heard], named: dict[str, dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """Print a line for each decoder; return the calibration of each."""
-    maps, base = {}, 0.0
+def compare(
+    model: Model, heard: Sequence[Heard], named: dict[str, dict[str, Any]], known: Maps, seconds: float
+) -> dict[str, Judged]:
+    """Print a line for each decoder; return its confidences, and the map that fits them best."""
+    judged, base = {}, 0.0
     for name, settings in named.items():
         decoder = make_decoder(replace(model.manifest, decoder=settings))
         began = time.process_time()
@@ -138,14 +162,36 @@ def compare(model: Model, heard: Sequence[Heard], named: dict[str, dict[str, Any
         rates = [error_rate(one.phones, [s.label for s in said]) for one, said in zip(heard, found, strict=True)]
         total = sum(rates, ErrorRate())
         sure, right, share = judge(heard, found)
-        maps[name] = fit(sure, right, share)
+        best = fit(sure, right, share)
+        after = calibrated(sure, *known.get(name, best))
+        judged[name] = Judged(sure, after, right, best)
         print(
             f"{name}: {100 * total.rate:.2f}% ({total.substitutions} substitutions, {total.deletions} deletions, "
             f"{total.insertions} insertions, {total.phones} phones); {sum(one.end for one in heard) / took:.0f} times "
             f"real time, {base / took:.2f} of greedy's; calibration error {calibration_error(sure, right):.3f}, "
-            f"best map {maps[name][0]:.3f}, {maps[name][1]:+.3f}"
+            f"{calibration_error(after, right):.3f} with a map; best map {best[0]:.3f}, {best[1]:+.3f}"
         )
-    return maps
+    return judged
+
+
+def plot(judged: dict[str, Judged], path: Path) -> None:
+    """Draw for each decoder the share of right phones over the confidence, and how many phones have it."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * len(judged), 5.2), layout="constrained")
+    panels = figure.subplots(2, len(judged), squeeze=False, sharex=True, height_ratios=(3, 1))
+    for (upper, lower), (name, one) in zip(panels.T, judged.items(), strict=True):
+        upper.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+        for what, sure in (("raw", one.raw), ("calibrated", one.calibrated)):
+            count, said, true = reliability(sure, one.right)
+            few = count >= 20
+            error = calibration_error(sure, one.right)
+            upper.plot(said[few] / count[few], true[few] / count[few], "o-", label=f"{what}: error {error:.3f}")
+            lower.stairs(count, np.linspace(0, 1, BINS + 1))
+        upper.set(title=name, ylabel="share of right phones", ylim=(0, 1), aspect="equal")
+        lower.set(xlabel="confidence", ylabel="phones", xlim=(0, 1))
+        upper.legend(loc="upper left")
+    figure.savefig(path, dpi=110)
 
 
 def write(model: str, out: Path, settings: dict[str, Any]) -> None:
@@ -173,20 +219,26 @@ def main() -> None:
     parser.add_argument("--settings", default="{}", help="of beam search with a language model, as JSON")
     parser.add_argument("--calibration", type=Path, help="what --fit wrote")
     parser.add_argument("--fit", type=Path, help="write slope and offset for each decoder into this file")
+    parser.add_argument("--picture", type=Path, help="draw shares over confidences into this PNG file")
     parser.add_argument("--write", type=Path, help="write the last decoder into a copy of the model")
     args = parser.parse_args()
     named = decoders(args)
+    known: Maps = json.loads(args.calibration.read_text(encoding="utf-8")) if args.calibration else {}
     if args.write:
-        write(args.model, args.write, named[f"beam + {args.lm[-1].stem}" if args.lm else "greedy"])
+        name = f"beam + {args.lm[-1].stem}" if args.lm else "greedy"
+        write(args.model, args.write, {**named[name], **({"calibration": known[name]} if name in known else {})})
         return
     model = Model.open(args.model)
     began = time.process_time()
     heard = [hear(model, one) for one in utterances(args)]
     seconds = time.process_time() - began
     print(speak(heard))
-    maps = compare(model, heard, named, seconds)
+    judged = compare(model, heard, named, known, seconds)
     if args.fit:
+        maps = {name: [round(number, 3) for number in one.best] for name, one in judged.items()}
         args.fit.write_text(json.dumps(maps, indent=1) + "\n", encoding="utf-8")
+    if args.picture:
+        plot(judged, args.picture)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What comes out of a stream: segments, gaps and resets, on one clock (seconds since the stream began)."""
+"""What comes out of a stream: segments, utterances, gaps and resets, on one clock (seconds since the stream began)."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from streamcell.runtime.errors import InputError
 
-__all__ = ["GAP_REASONS", "Event", "Gap", "Reset", "Segment", "as_dict", "from_dict", "is_final"]
+__all__ = ["GAP_REASONS", "Event", "Gap", "Reset", "Segment", "Utterance", "as_dict", "from_dict", "is_final"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +64,46 @@ class Reset:
     reason: str
 
 
-Event: TypeAlias = Segment | Gap | Reset
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """Say that the segments since the last utterance belong together, and that no other does.
+
+    Attributes:
+        start: Seconds, where its first segment begins.
+        end: Seconds, where its last segment ends.
+        labels: Of its segments, silence left out.
+        reason: Why it ended: ``"pause"``, ``"length"`` (it would have become too long) or ``"end"`` (of the sound, or
+            of the model's state).
+    """
+
+    start: float
+    end: float
+    labels: tuple[str, ...]
+    reason: str
+
+
+Event: TypeAlias = Segment | Gap | Reset | Utterance
 
 GAP_REASONS = ("overflow", "missing", "invalid")
 """Why samples may be lost, see `Gap`."""
 
-_TYPES: dict[str, type[Segment] | type[Gap] | type[Reset]] = {"segment": Segment, "gap": Gap, "reset": Reset}
+_TYPES: dict[str, type[Segment] | type[Gap] | type[Reset] | type[Utterance]] = {
+    "segment": Segment,
+    "gap": Gap,
+    "reset": Reset,
+    "utterance": Utterance,
+}
 _CHECKS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("start", "end", "confidence", "time"), (int, float)),
     **dict.fromkeys(("label", "reason", "action"), (str,)),
     **dict.fromkeys(("samples", "id", "revision"), (int,)),
     "final": (bool,),
+    "labels": (tuple, list),
 }
-_CHOICES = {"reason": GAP_REASONS, "action": ("fill", "hold", "reset")}
+_CHOICES: dict[type, dict[str, tuple[str, ...]]] = {
+    Gap: {"reason": GAP_REASONS, "action": ("fill", "hold", "reset")},
+    Utterance: {"reason": ("pause", "length", "end")},
+}
 
 
 def is_final(event: Event) -> bool:
@@ -113,17 +140,23 @@ def from_dict(values: Mapping[str, Any]) -> Event:
     kind = _TYPES.get(name) if isinstance(name, str) else None
     if kind is None:
         raise InputError(f"expected an event of type {', '.join(_TYPES)}; got {name!r}")
+    what = f"{'an' if kind is Utterance else 'a'} {name}"
     names = {field.name for field in fields(kind)}
-    given = {key: value for key, value in values.items() if key != "type"}
+    given: dict[str, Any] = {key: value for key, value in values.items() if key != "type"}
     if unknown := sorted(given.keys() - names):
-        raise InputError(f"a {name} has no {', '.join(unknown)}; it has {', '.join(sorted(names))}")
+        raise InputError(f"{what} has no {', '.join(unknown)}; it has {', '.join(sorted(names))}")
     for key, value in given.items():
         odd = isinstance(value, float) and not math.isfinite(value)
         if odd or not isinstance(value, _CHECKS[key]) or (isinstance(value, bool) and key != "final"):
-            raise InputError(f"{key!r} of a {name} must be {_CHECKS[key][-1].__name__}, got {value!r}")
-        if kind is Gap and value not in _CHOICES.get(key, (value,)):
-            raise InputError(f"{key!r} of a gap must be one of {', '.join(_CHOICES[key])}; got {value!r}")
+            raise InputError(f"{key!r} of {what} must be {_CHECKS[key][-1].__name__}, got {value!r}")
+        choices = _CHOICES.get(kind, {}).get(key)
+        if choices and value not in choices:
+            raise InputError(f"{key!r} of {what} must be one of {', '.join(choices)}; got {value!r}")
+    if "labels" in given:
+        given["labels"] = tuple(given["labels"])
+        if not all(isinstance(label, str) for label in given["labels"]):
+            raise InputError(f"'labels' of {what} must be strings, got {given['labels']!r:.80}")
     try:
         return kind(**given)
     except TypeError as error:
-        raise InputError(f"a {name} lacks values: {error}") from error
+        raise InputError(f"{what} lacks values: {error}") from error

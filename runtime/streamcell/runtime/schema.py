@@ -68,9 +68,12 @@ def _deeper(value: Any, most: int) -> bool:
 
 def _choose(kind: Any, value: Any, path: str) -> Any:
     """Return the member of a union that ``value`` is meant to be."""
-    for choice in get_args(kind):
+    choices = get_args(kind)
+    for choice in choices:
         if type(value) is choice or (is_dataclass(choice) and value is not None):
             return choice
+    if type(value) is int and float in choices:
+        return float
     raise ModelError(f"{path} must be {_describe(kind)}, got {value!r:.80}")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.blocks import finite_runs
-from streamcell.runtime.decode import Decoder, make_decoder
+from streamcell.runtime.decode import Decoder, make_decoder, make_endpointer
 from streamcell.runtime.errors import InputError
 from streamcell.runtime.events import Event, Gap, Reset, Segment, as_dict, from_dict, is_final
 from streamcell.runtime.frames import Frames
@@ -33,7 +33,8 @@ class Stream:
     All final segments, gaps and resets come in the same order for any cutting into blocks: that of their beginning, or,
     where several labels can hold at the same time, that in which they become known. A gap comes before a segment that
     begins with it; so it waits until no segment can begin before it, unless more than 64 wait: then the oldest come
-    early. Partial segments, which still go on, come last. Times are seconds since the stream began, lost samples
+    early. Where the decoder's settings ask for utterances (see `Endpointer`), each comes behind its segments. Partial
+    segments, which still go on, come last. Times are seconds since the stream began, lost samples
     counted; they lie between 0 and `time`.
 
     A stream is used by one thread at a time; the model may be shared.
@@ -71,7 +72,7 @@ class Stream:
     ) -> None:
         if invalid not in ("error", "gap"):
             raise InputError(f"invalid must be 'error' or 'gap', got {invalid!r}")
-        self._decoder = make_decoder(model.manifest)
+        self._decoder, self._endpointer = make_decoder(model.manifest), make_endpointer(model.manifest)
         self._posteriors = Posteriors(model, sample_rate, quality, steps)
         self._invalid: Invalid = invalid
         self._waiting: list[Gap] = []
@@ -128,7 +129,8 @@ class Stream:
     def flush(self) -> list[Event]:
         """End the stream; return what was not final yet. Sound shorter than one step of the model has no segment."""
         events = [*self._lost(), *self._hear(self._posteriors.flush())]
-        return [*filter(is_final, events), *self._settle(self.time)]
+        finals = [*filter(is_final, events), *self._mark(self._settle(self.time))]
+        return [*finals, *self._endpointer.flush()] if self._endpointer else finals
 
     def reset(self, reason: str = "asked") -> list[Event]:
         """Flush, then begin anew as a fresh stream would, but with clock and segment numbers going on.
@@ -156,12 +158,14 @@ class Stream:
         """Return everything but the model as bytes: samples that wait, rate conversion, state, decoder, clock."""
         stages = {"posteriors": self._posteriors.to_bytes(), "decoder": self._decoder.to_bytes()}
         arrays = {name: np.frombuffer(data, np.uint8) for name, data in stages.items()}
-        meta = {
+        meta: dict[str, Any] = {
             "version": _VERSION,
             "invalid": self._invalid,
             "bad": self._bad,
             "waiting": [as_dict(gap) for gap in self._waiting],
         }
+        if self._endpointer:
+            meta["utterance"] = self._endpointer.to_dict()
         return pack("stream", meta, arrays)
 
     @classmethod
@@ -186,6 +190,9 @@ class Stream:
             stream = cls.__new__(cls)
             stream._posteriors, stream._decoder = posteriors, make_decoder(model.manifest)
             stream._decoder.restore(arrays["decoder"].tobytes())
+            stream._endpointer = make_endpointer(model.manifest)
+            if stream._endpointer:
+                stream._endpointer.restore(meta["utterance"])
             stream._invalid, stream._bad = meta["invalid"], meta["bad"]
             gaps = [from_dict(gap) for gap in meta["waiting"]]
         except (KeyError, TypeError, AttributeError) as error:
@@ -243,7 +250,7 @@ class Stream:
                     events += self._due([*self._decoder.take(first + row - begin, origin, items[row : row + 1])])
             else:
                 events += self._decoder.take(first, origin, items[begin:end])
-        return events
+        return self._mark(events)
 
     def partial(self) -> list[Segment]:
         """Return the segments that go on, as far as they are known."""
@@ -255,8 +262,8 @@ class Stream:
         if posteriors.frame < 0:
             return []
         found = decoder.take(posteriors.frame, posteriors.origin, decoder.read(values))
-        if found or self._waiting:
-            return [*(self._due([*found]) if self._waiting else found), *decoder.partial()]
+        if found or self._waiting or self._endpointer:
+            return [*self._mark(self._due([*found])), *decoder.partial()]
         return [*decoder.partial()]
 
     def _lost(self) -> list[Event]:
@@ -275,9 +282,9 @@ class Stream:
                 speaks = True
             elif isinstance(item, Gap) and item.action != "reset":
                 self._waiting.append(item)
-                events += self._due([])
+                events += self._mark(self._due([]))
             else:
-                events += [*self._settle(_begin(item)), item]
+                events += self._mark([*self._settle(_begin(item)), item])
                 speaks = False
         return [*events, *self._decoder.partial()] if speaks else events
 
@@ -289,6 +296,15 @@ class Stream:
         due = due or self._waiting[:-_MOST_WAITING]  # memory stays flat where one segment lasts for hours
         self._waiting = self._waiting[len(due) :]
         return sorted([*events, *due], key=_rank)
+
+    def _mark(self, events: list[Event]) -> list[Event]:
+        """Add the utterances that ended, where they are asked for."""
+        if self._endpointer is None:
+            return events
+        quiet, partial = self._decoder.settled, self._decoder.partial()
+        if len(partial) == 1 and partial[0].label == self._endpointer.silence:
+            quiet = max(quiet, partial[0].end)
+        return self._endpointer.push(events, min(quiet, self.time))
 
     def _settle(self, time: float) -> list[Event]:
         """End what goes on at ``time``, where sound or state ends."""

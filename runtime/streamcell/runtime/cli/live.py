@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from streamcell.runtime.cli.screen import Console, Group, Text, bar, screen
-from streamcell.runtime.events import Gap, Reset, Segment
+from streamcell.runtime.events import Gap, Reset, Segment, Utterance
 from streamcell.runtime.phones import SILENCE
 from streamcell.runtime.transcribe import Heard
 
@@ -14,15 +14,16 @@ _LONGEST = 100  # phones in a line, where no pause comes
 
 
 @contextmanager
-def live(rename: Callable[[str], str]) -> Iterator[Callable[[Heard], None]]:
-    """Give what shows each block: the phones since the last pause, and below them the meter.
+def live(rename: Callable[[str], str], *, utterances: bool = False) -> Iterator[Callable[[Heard], None]]:
+    """Give what shows each block: the phones or words since the last pause, and below them the meter.
 
     What was said is printed for good at a pause, after 100 phones and at the end, even if that is an exception.
 
     Args:
         rename: How a label is written.
+        utterances: Whether only the end of an utterance is such a pause.
     """
-    view = _View(rename)
+    view = _View(rename, utterances=utterances)
     with screen(view.draw) as console:
 
         def show(heard: Heard) -> None:
@@ -39,8 +40,8 @@ def live(rename: Callable[[str], str]) -> Iterator[Callable[[Heard], None]]:
 class _View:
     """Remember what was said since the last pause."""
 
-    def __init__(self, rename: Callable[[str], str]) -> None:
-        self._rename = rename
+    def __init__(self, rename: Callable[[str], str], *, utterances: bool) -> None:
+        self._rename, self._utterances = rename, utterances
         self._said: list[Segment] = []
         self._guess: list[Segment] = []
         self._heard: Heard | None = None
@@ -49,10 +50,13 @@ class _View:
         """Take a block's events; yield the lines that are complete: phrases, gaps and resets."""
         self._heard = heard
         for event in heard.events:
-            if not isinstance(event, Segment):
+            if isinstance(event, Utterance):
+                self._guess = []
+                yield from self.end()
+            elif not isinstance(event, Segment):
                 yield Text(_describe(event), style="yellow")
             elif event.label == SILENCE:
-                if event.final:
+                if event.final and not self._utterances:
                     yield from self.end()
             elif event.final:
                 self._said.append(event)
@@ -60,7 +64,7 @@ class _View:
                 if len(self._said) == _LONGEST:
                     yield from self.end()
             else:
-                self._guess = [guess for guess in self._guess if guess.id != event.id] + [event]
+                self._guess = [guess for guess in self._guess if guess.id < event.id] + [event]
 
     def end(self) -> Iterator[Text]:
         """Yield the phrase, if there is one, with the time of its beginning, and forget it."""

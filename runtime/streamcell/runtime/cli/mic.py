@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from streamcell.runtime.cli import options
+from streamcell.runtime.cli import decoding, options
 from streamcell.runtime.cli.signals import until_signal
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ HELP = "print what a model hears through a microphone, live"
 
 DESCRIPTION = """\
 Print what a model hears through a microphone, live, until Ctrl-C. In a terminal: the phones as they are heard, a level
-meter (dBFS), the latency and the dropped samples. Elsewhere: a line for each phone once it is final."""
+meter (dBFS), the latency and the dropped samples. Elsewhere: a line for each phone once it is final. With --lexicon the
+words of a list instead; they, and phones with --pause, are grouped into utterances, each told when it has ended."""
 
 EPILOG = """\
 examples:
@@ -26,6 +27,7 @@ examples:
   streamcell mic --list-devices                  the microphones that there are
   streamcell mic --device USB --seconds 10       ten seconds of the one whose name holds "USB"
   streamcell mic --format jsonl > phones.jsonl   one JSON object for each phone, pause or gap
+  streamcell mic --lexicon orders.txt --dictionary cmudict.dict    words, none but those of orders.txt
 
 A microphone needs the PortAudio library; on Debian and Ubuntu: apt install libportaudio2
 """
@@ -36,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="NAME|NUMBER", help="a microphone (default: the system's)")
     parser.add_argument("--list-devices", action="store_true", help="print the microphones that there are, and end")
     options.add_model(parser)
-    parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds (default: at Ctrl-C)")
+    decoding.add_decoding(parser)
+    parser.add_argument("--seconds", type=options.seconds, metavar="N", help="end after N seconds (default: at Ctrl-C)")
     parser.add_argument("--format", choices=("live", "jsonl"), default="live", help="default: live")
     options.add_gap(parser)
 
@@ -47,13 +50,18 @@ def run(args: argparse.Namespace) -> int:
 
     if args.list_devices:
         return _list()
+    from streamcell.runtime.decode import labels_of
+    from streamcell.runtime.decode.endpointer import PAUSE
     from streamcell.runtime.stream import Stream
     from streamcell.runtime.transcribe import listen
 
+    if args.lexicon and args.pause is None:
+        args.pause = PAUSE
     microphone = Microphone(args.device)
-    stream = Stream(options.open_model(args), microphone.sample_rate, invalid=options.invalid(args))
+    model = decoding.decoded(args, options.open_model(args))
+    stream = Stream(model, microphone.sample_rate, invalid=options.invalid(args))
     limit = args.seconds or float("inf")
-    summary = _Summary()
+    summary = _Summary(labels_of(model.manifest)[0])
     try:
         with until_signal() as ended, _printer(args) as show:
             for heard in listen(stream, microphone, lambda seconds: ended.is_set() or seconds >= limit):
@@ -75,8 +83,8 @@ def _announce(microphone: "Microphone") -> None:
 class _Summary:
     """Count what was heard."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+    def __init__(self, unit: str) -> None:
+        self.unit, self.seconds = unit, 0.0
         self.blocks = self.segments = self.dropped = self.gaps = 0
 
     def add(self, heard: "Heard") -> None:
@@ -91,7 +99,9 @@ class _Summary:
         )
 
     def __str__(self) -> str:
-        return f"heard {self.seconds:.1f} s: {self.segments} phones, {self.dropped} samples dropped, {self.gaps} gaps"
+        return (
+            f"heard {self.seconds:.1f} s: {self.segments} {self.unit}, {self.dropped} samples dropped, {self.gaps} gaps"
+        )
 
 
 @contextmanager
@@ -104,7 +114,7 @@ def _printer(args: argparse.Namespace) -> "Iterator[Callable[[Heard], None]]":
     if args.format == "live" and sys.stdout.isatty():
         from streamcell.runtime.cli.live import live
 
-        with live(rename) as show:
+        with live(rename, utterances=args.pause is not None) as show:
             yield show
     else:
         yield _lines(jsonl.line if args.format == "jsonl" else text.line, rename)
@@ -133,14 +143,3 @@ def _list() -> int:
         mark = "*" if device.default else " "
         print(f"{mark} {device.index:>3}  {device.name}  ({device.channels} in, {device.sample_rate} Hz)")
     return 0
-
-
-def _seconds(text: str) -> float:
-    """Read a positive number of seconds."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
-    return value

@@ -4,14 +4,14 @@ import argparse
 import os
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamcell.runtime.cli import files, options
+from streamcell.runtime.cli import decoding, files, options
 from streamcell.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from streamcell.runtime.batch.inputs import Inputs
+    from streamcell.runtime.batch.run import Engine
     from streamcell.runtime.formats import Transcript
     from streamcell.runtime.model import Model
 
@@ -38,10 +38,16 @@ examples:
   streamcell transcribe a.flac b.mp3 --format jsonl       one JSON object a file, for programs
   streamcell transcribe talk.ogg --model my.onnx          another model than the one that comes along
   streamcell transcribe talk.ogg --lm phones.arpa         beam search with the n-gram that `streamcell lm` made
+  streamcell transcribe talk.ogg --lexicon words.txt --dictionary cmudict.dict     words, none but those of words.txt
+  streamcell transcribe talk.ogg --format srt --pause 0.6                          subtitles, a cue an utterance
   streamcell transcribe archive --out phones --format textgrid jsonl
   find archive -mtime -1 -print0 | streamcell transcribe - --null --out phones --resume
+  streamcell transcribe /shared/calls --out /shared/phones --engine ray --ray-address HEAD:6379
 
 {_CODES}"""
+
+
+_MANY = ("root", "jobs", "resume", "overwrite", "engine", "ray_address")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="text (default), jsonl, ctm, textgrid, srt or vtt; with --out several",
     )
     options.add_gap(parser)
-    beam = "decode by beam search with an n-gram of phones, which `streamcell lm` makes: fewer errors, a fifth slower"
-    parser.add_argument("--lm", metavar="FILE.arpa", help=beam)
+    decoding.add_decoding(parser)
     chosen = parser.add_argument_group("which files")
     chosen.add_argument("--list", action="append", default=[], help="a manifest: JSON lines or CSV with a column audio")
     chosen.add_argument("--null", action="store_true", help="names on stdin end with NUL, as find -print0 writes them")
@@ -68,39 +73,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--root", metavar="DIR", help="the folder that becomes --out (default: each folder that is named)"
     )
     many.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
+    engines = "where they are heard: in processes of this machine (default), or by actors of a Ray cluster"
+    many.add_argument("--engine", choices=("local", "ray"), help=engines)
+    address = "of the Ray cluster (default: RAY_ADDRESS; without either, a Ray of this machine is started)"
+    many.add_argument("--ray-address", metavar="ADDRESS", help=address)
     many.add_argument("--resume", action="store_true", help="skip what is done with the same model and settings")
     many.add_argument("--overwrite", action="store_true", help="replace results that are there")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print or write the transcript of each file; return the exit code that the help explains."""
-    from streamcell.runtime.decode import make_decoder
-
     formats = _formats(args)
-    model, lm = options.open_model(args), _lm(args.lm)
-    model = model.with_decoder({"name": "ctc-beam", "lm": lm}) if lm else model
-    make_decoder(model.manifest)  # now, not with the first file
+    model = decoding.decoded(args, options.open_model(args))
     if args.out is None:
         return _print(args, model, formats)
-    return _write(args, model, formats, lm)
-
-
-def _lm(path: str | None) -> str:
-    """Return the text of an ARPA file, checked.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
-    from streamcell.runtime.lm import read_arpa
-
-    if path is None:
-        return ""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--lm {path}: expected an ARPA file, as `streamcell lm` makes it: {error}") from error
-    read_arpa(text, path)
-    return text
+    return _write(args, model, formats)
 
 
 def _formats(args: argparse.Namespace) -> list[str]:
@@ -112,10 +99,12 @@ def _formats(args: argparse.Namespace) -> list[str]:
     while rest and rest[0] in FORMATS:
         known.append(rest.pop(0))
     args.files += rest
+    if args.out == "":
+        raise InputError("--out is empty; name a folder, . is this one")
     if args.out is not None:
         return list(dict.fromkeys(known))
-    if odd := [name for name in ("root", "jobs", "resume", "overwrite") if getattr(args, name)]:
-        raise InputError(f"--{odd[0]} is for results in a folder; name one with --out DIR")
+    if odd := [name for name in _MANY if getattr(args, name)]:
+        raise InputError(f"--{odd[0].replace('_', '-')} is for results in a folder; name one with --out DIR")
     if len(known) > 1:
         raise InputError(f"{len(known)} formats can only be written to files; name a folder with --out DIR")
     return known
@@ -148,18 +137,19 @@ def _inputs(args: argparse.Namespace) -> "Inputs":
 
 
 def _print(args: argparse.Namespace, model: "Model", formats: list[str]) -> int:
+    from streamcell.runtime.decode import labels_of
     from streamcell.runtime.formats.names import find_format
     from streamcell.runtime.phones import to_ipa
     from streamcell.runtime.transcribe import transcribe_file
 
-    invalid, form, silence = options.invalid(args), find_format(formats[0]), model.manifest.outputs[0].silence
+    invalid, form, (unit, silence) = options.invalid(args), find_format(formats[0]), labels_of(model.manifest)
     inputs = _inputs(args)
     if len(inputs.items) > 1 and not form.joins:
         raise InputError(f"a file of format {formats[0]} holds one recording; name a folder with --out DIR")
 
     def show(transcript: "Transcript") -> None:
         renamed = transcript.relabel(to_ipa) if args.ipa else transcript
-        for part in form.parts(replace(renamed, silence=silence)):
+        for part in form.parts(replace(renamed, silence=silence, unit=unit)):
             sys.stdout.write(part)
         sys.stdout.flush()
 
@@ -169,15 +159,26 @@ def _print(args: argparse.Namespace, model: "Model", formats: list[str]) -> int:
     return 2 if inputs.unreadable else code
 
 
-def _write(args: argparse.Namespace, model: "Model", formats: list[str], lm: str) -> int:
+def _write(args: argparse.Namespace, model: "Model", formats: list[str]) -> int:
     from streamcell.runtime.batch.job import Job
-    from streamcell.runtime.batch.run import local_engine, transcribe_all
+    from streamcell.runtime.batch.run import transcribe_all
 
     if args.jobs is not None and args.jobs < 1:
         raise InputError(f"--jobs must be 1 or more, got {args.jobs}")
     inputs = _inputs(args)
-    job = Job(args.model, model.fingerprint, args.out, tuple(formats), args.ipa, options.invalid(args), lm)
-    jobs = min(args.jobs or len(os.sched_getaffinity(0)), len(inputs.items))
-    summary = transcribe_all(job, inputs, local_engine(jobs), resume=args.resume, overwrite=args.overwrite)
+    decoder, invalid = model.manifest.decoder, options.invalid(args)
+    job = Job(args.model, model.fingerprint, args.out, tuple(formats), args.ipa, invalid, decoder)
+    engine = _engine(args, len(inputs.items))
+    summary = transcribe_all(job, inputs, engine, resume=args.resume, overwrite=args.overwrite)
     print(f"streamcell: {summary}", file=sys.stderr)
     return summary.code
+
+
+def _engine(args: argparse.Namespace, count: int) -> "Engine":
+    from streamcell.runtime.batch.run import local_engine, ray_engine
+
+    if args.engine == "ray":
+        return ray_engine(count, args.ray_address, args.jobs)
+    if args.ray_address:
+        raise InputError("--ray-address is for --engine ray")
+    return local_engine(min(args.jobs or len(os.sched_getaffinity(0)), count))

@@ -3,9 +3,23 @@
 from streamcell.runtime.decode.beam import BeamCTC
 from streamcell.runtime.decode.ctc import GreedyCTC
 from streamcell.runtime.decode.decoder import Decoder
+from streamcell.runtime.decode.endpointer import Endpointer
 from streamcell.runtime.decode.hysteresis import Hysteresis
-from streamcell.runtime.decode.make import make_decoder
+from streamcell.runtime.decode.make import labels_of, make_decoder, make_endpointer
 from streamcell.runtime.decode.smoothed import Smoothed
 from streamcell.runtime.decode.splitter import Splitter
+from streamcell.runtime.decode.whole import Whole
 
-__all__ = ["BeamCTC", "Decoder", "GreedyCTC", "Hysteresis", "Smoothed", "Splitter", "make_decoder"]
+__all__ = [
+    "BeamCTC",
+    "Decoder",
+    "Endpointer",
+    "GreedyCTC",
+    "Hysteresis",
+    "Smoothed",
+    "Splitter",
+    "Whole",
+    "labels_of",
+    "make_decoder",
+    "make_endpointer",
+]

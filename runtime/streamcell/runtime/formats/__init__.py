@@ -7,7 +7,7 @@ Text and JSON lines also have ``line(event) -> str``, for results that are shown
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from streamcell.runtime.events import Event, Segment
+from streamcell.runtime.events import Event, Segment, Utterance
 from streamcell.runtime.phones import SILENCE
 
 __all__ = ["Transcript", "relabel"]
@@ -20,9 +20,10 @@ class Transcript:
     Attributes:
         file: Its name, as the user gave it.
         duration: Seconds that could be read.
-        events: Final segments, gaps and resets, in time order.
+        events: Final segments, gaps and resets, in time order; where they were asked for, utterances behind theirs.
         cut: Whether the file was damaged or shorter than it should be.
         silence: The label that stands for a pause, or None.
+        unit: What segments are, ``"phones"`` or ``"words"``.
     """
 
     file: str
@@ -30,6 +31,7 @@ class Transcript:
     events: Sequence[Event]
     cut: bool = False
     silence: str | None = SILENCE
+    unit: str = "phones"
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -47,10 +49,12 @@ class Transcript:
 
 
 def relabel(event: Event, rename: Callable[[str], str]) -> Event:
-    """Return a segment with another label; gaps and resets as they are.
+    """Return a segment with another label, an utterance with others; gaps and resets as they are.
 
     Examples:
         >>> relabel(Segment("AH", 0.0, 0.1, 0.9), str.lower).label
         'ah'
     """
-    return replace(event, label=rename(event.label)) if isinstance(event, Segment) else event
+    if isinstance(event, Segment):
+        return replace(event, label=rename(event.label))
+    return replace(event, labels=tuple(map(rename, event.labels))) if isinstance(event, Utterance) else event

@@ -1,8 +1,9 @@
-"""Phrases for subtitles: the phones between two pauses."""
+"""Phrases for subtitles: the phones or words between two pauses."""
 
 from collections.abc import Iterator
+from math import inf
 
-from streamcell.runtime.events import Segment
+from streamcell.runtime.events import Segment, Utterance
 from streamcell.runtime.formats import Transcript
 
 __all__ = ["cues", "timestamp"]
@@ -15,8 +16,9 @@ _MOST = 40  # phones in a cue
 def cues(transcript: Transcript) -> Iterator[tuple[int, int, str]]:
     """Yield start, end (milliseconds, at least one apart) and text of each phrase.
 
-    A phrase ends where no phone is for 0.2 s, before it would be longer than 7 s, and after 40 phones. White space in
-    a label becomes one space, since an empty line would end the cue.
+    A phrase ends where an utterance does, before it would be longer than 7 s, and after 40 phones; where there are no
+    utterances, also where no phone is for 0.2 s. White space in a label becomes one space, since an empty line would
+    end the cue.
 
     Examples:
         >>> said = Segment("HH", 0.25, 0.3, 0.9), Segment("AY", 0.3, 0.5, 0.9), Segment("T", 0.8, 0.9, 0.9)
@@ -24,13 +26,14 @@ def cues(transcript: Transcript) -> Iterator[tuple[int, int, str]]:
         [(250, 500, 'HH AY'), (800, 900, 'T')]
     """
     phrase: list[Segment] = []
+    pause = inf if any(isinstance(event, Utterance) for event in transcript.events) else _PAUSE
     for event in transcript.events:
-        if not isinstance(event, Segment) or event.label == transcript.silence:
-            continue
-        if phrase and _ends(phrase, event):
+        said = event if isinstance(event, Segment) and event.label != transcript.silence else None
+        if phrase and (isinstance(event, Utterance) or (said and _ends(phrase, said, pause))):
             yield _cue(phrase)
             phrase = []
-        phrase.append(event)
+        if said:
+            phrase.append(said)
     if phrase:
         yield _cue(phrase)
 
@@ -47,9 +50,9 @@ def timestamp(milliseconds: int, mark: str) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}{mark}{rest:03d}"
 
 
-def _ends(phrase: list[Segment], following: Segment) -> bool:
-    pause = following.start - phrase[-1].end
-    return pause >= _PAUSE or following.end - phrase[0].start > _LONGEST or len(phrase) >= _MOST
+def _ends(phrase: list[Segment], following: Segment, pause: float) -> bool:
+    quiet = following.start - phrase[-1].end
+    return quiet >= pause or following.end - phrase[0].start > _LONGEST or len(phrase) >= _MOST
 
 
 def _cue(phrase: list[Segment]) -> tuple[int, int, str]:

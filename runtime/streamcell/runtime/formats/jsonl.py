@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from streamcell.runtime.events import Event, Gap, Segment, as_dict
+from streamcell.runtime.events import Event, Gap, Segment, Utterance, as_dict
 from streamcell.runtime.formats import Transcript
 
 __all__ = ["line", "parts", "write"]
@@ -13,8 +13,10 @@ __all__ = ["line", "parts", "write"]
 def write(transcript: Transcript) -> str:
     """Write a transcript as one line: ``file``, ``duration`` (s) and ``segments`` of label, start, end, confidence.
 
-    ``gaps`` and ``cut`` are there only where something is missing. Numbers are rounded to three places. All of it is
-    ASCII, other characters are escaped, so that no terminal's encoding can spoil it.
+    ``utterances`` (start, end, labels, reason) are there only where they were asked for and there are any, ``gaps`` and
+    ``cut`` only where something is missing. Numbers are rounded to three places. All of it is ASCII, other characters
+    are escaped, so that no terminal's encoding can spoil it. ``transcript.schema.json`` beside this module is the
+    schema.
 
     Examples:
         >>> from streamcell.runtime.events import Segment
@@ -36,8 +38,9 @@ def parts(transcript: Transcript) -> Iterator[str]:
             yield f'{comma}{{"label": {label}, "start": {round(event.start, 3)}, "end": {round(event.end, 3)}, '
             yield f'"confidence": {round(event.confidence, 3)}}}'
             comma = ", "
-    if gaps := [json.dumps(_plain(event)) for event in transcript.events if isinstance(event, Gap)]:
-        yield f'], "gaps": [{", ".join(gaps)}'
+    for key, kind in (("utterances", Utterance), ("gaps", Gap)):
+        if found := [json.dumps(_plain(event)) for event in transcript.events if isinstance(event, kind)]:
+            yield f'], "{key}": [{", ".join(found)}'
     yield '], "cut": true}\n' if transcript.cut else "]}\n"
 
 

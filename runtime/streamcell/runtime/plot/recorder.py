@@ -162,7 +162,7 @@ class Recorder:
                 self.segments.add(event)
             elif isinstance(event, Gap):
                 self.gaps.add(event)
-            else:
+            elif isinstance(event, Reset):
                 self.resets.add(event)
         return found
 

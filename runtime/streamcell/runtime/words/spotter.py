@@ -13,7 +13,7 @@ from streamcell.runtime.events import Segment
 from streamcell.runtime.manifest import OutputSpec
 from streamcell.runtime.words.graph import Row
 from streamcell.runtime.words.lexicon import Lexicon
-from streamcell.runtime.words.string_decoder import StringDecoder, columns_of, digest
+from streamcell.runtime.words.string_decoder import StringDecoder, StringSettings
 from streamcell.runtime.words.weights import WEIGHTS
 
 __all__ = ["Spotter"]
@@ -30,18 +30,17 @@ class _Hit(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings:
+class _Settings(StringSettings):
     """What a `Spotter` was made with."""
 
-    labels: tuple[str, ...]
-    blank: int
-    silence: int | None
-    seconds_per_step: float
-    phrases: str
     threshold: float
     hold: float
     longest: float
-    floor: float
+
+    def __post_init__(self) -> None:
+        check_number("threshold", self.threshold, above=0, most=1)
+        check_number("hold", self.hold, above=0)
+        check_number("longest", self.longest, above=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +105,14 @@ class Spotter(StringDecoder):
         longest: float = 10.0,
         floor: float = 8.0,
     ) -> None:
-        blank, silence = columns_of(output)
-        check_number("threshold", threshold, above=0, most=1)
-        for name, value in (("hold", hold), ("longest", longest), ("floor", floor)):
-            check_number(name, value, above=0)
-        step = output.seconds_per_step
-        self.settings = _Settings(
-            output.labels, blank, silence, step, digest(phrases), threshold, hold, longest, float(floor)
-        )
-        super().__init__(output, phrases, floor)
+        settings = _Settings.of(output, phrases, floor, threshold=threshold, hold=hold, longest=longest)
+        super().__init__(settings, phrases)
         weights = [sum(WEIGHTS.get(phone, 1.0) for word in way for phone in word) for way in self._ways]
         self._weights = np.array(weights)
         self._need = _HANDICAP + self._weights * math.log(threshold)  # of the ratio, at a phrase's end
         sizes = self._chains.last - self._chains.first + 1
         self._least = np.repeat(self._need, sizes)  # no score ever rises, so what is below is lost
-        self._hold, self._longest = in_frames(hold, step), in_frames(longest, step)
+        self._hold, self._longest = in_frames(hold, self._seconds), in_frames(longest, self._seconds)
         self.reset()
 
     @property

@@ -12,10 +12,11 @@ from streamcell.runtime.decode.settings import check_number, in_frames
 from streamcell.runtime.errors import InputError
 from streamcell.runtime.events import Segment
 from streamcell.runtime.manifest import OutputSpec
+from streamcell.runtime.words.entrances import Entrances
 from streamcell.runtime.words.graph import Row
 from streamcell.runtime.words.history import NOTHING, History, Word
 from streamcell.runtime.words.lexicon import Lexicon
-from streamcell.runtime.words.string_decoder import StringDecoder, columns_of, digest
+from streamcell.runtime.words.string_decoder import StringDecoder, StringSettings
 
 __all__ = ["WordDecoder"]
 
@@ -24,23 +25,29 @@ _BEAM = 60.0  # below the best that waits, tokens are given up
 _NEAR = 10.0  # below the best that waits, tokens have a say in where a word before them ends
 _FAR = 1000.0  # scores are brought back from there
 _MOST = 2 * _FAR  # of a saved score
-_ARRAYS = ("scores", "marks", "waiting", "waits", "bases", "parents", "runs")
+_MINE = ("scores", "marks", "waiting", "waits")
+_THEIRS = ("bases", "parents", "runs")
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings:
+class _Settings(StringSettings):
     """What a `WordDecoder` was made with."""
 
-    labels: tuple[str, ...]
-    blank: int
-    silence: int | None
-    seconds_per_step: float
-    words: str
     bonus: float
     other: float | None
     longest: float
     delay: float
-    floor: float
+    hush: float
+
+    def __post_init__(self) -> None:
+        check_number("bonus", self.bonus)
+        if self.other is not None:
+            check_number("other", self.other)
+        check_number("longest", self.longest, above=0)
+        check_number("hush", self.hush, above=0)
+        check_number("delay", self.delay)
+        if self.delay < self.longest:
+            raise InputError(f"delay must be at least as long as the longest word, {self.longest} s, got {self.delay}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ class WordDecoder(StringDecoder):
         other: Price of a phone of other speech; None where only words of the vocabulary are said.
         longest: Seconds; a word lasts no longer.
         delay: Seconds, at least ``longest``.
+        hush: Seconds of silence that no word survives, nor a phrase; so what was said before it is told soon.
         floor: As in `Rows`.
 
     Attributes:
@@ -87,8 +95,8 @@ class WordDecoder(StringDecoder):
         InputError: If an argument makes no sense, or a word has a phone that the model does not know.
 
     Examples:
-        >>> decoder = WordDecoder(model.manifest.outputs[0], Lexicon.read("words.txt"))  # doctest: +SKIP
-        >>> stream = DecodingStream(model, decoder)  # doctest: +SKIP
+        >>> text = Lexicon.read("words.txt", read_dictionary("cmudict.dict")).to_text()  # doctest: +SKIP
+        >>> stream = Stream(model.with_decoder({"name": "words", "lexicon": text}))  # doctest: +SKIP
     """
 
     settings: _Settings
@@ -102,9 +110,7 @@ class WordDecoder(StringDecoder):
     _phone: int  # last column of the word that the best token left with the frame before; -1 where it has waited
     _waiting: NDArray[np.float64]  # [2], score of the best token between words, and of the best that left another phone
     _waits: NDArray[np.int64]  # [2], their last words
-    _bases: NDArray[np.float64]  # [longest + 1, 2], `_waiting` at each of the last frames
-    _parents: NDArray[np.int64]  # [longest + 1, 2], `_waits` likewise
-    _runs: NDArray[np.int64]  # [longest + 1], where the run of each of the last frames began
+    _entrances: Entrances  # `_waiting` and `_waits` at each of the last frames
 
     def __init__(
         self,
@@ -115,26 +121,16 @@ class WordDecoder(StringDecoder):
         other: float | None = 3.0,
         longest: float = 3.0,
         delay: float = 6.0,
+        hush: float = 0.5,
         floor: float = 8.0,
     ) -> None:
-        blank, silence = columns_of(output)
-        check_number("bonus", bonus)
-        for name, value in (("longest", longest), ("floor", floor)):
-            check_number(name, value, above=0)
-        if other is not None:
-            check_number("other", other)
-        check_number("delay", delay)
-        if delay < longest:
-            raise InputError(f"delay must be at least as long as the longest word, {longest} s, got {delay}")
-        step = output.seconds_per_step
-        free = None if other is None else float(other)
-        self.settings = _Settings(
-            output.labels, blank, silence, step, digest(lexicon), float(bonus), free, longest, delay, float(floor)
+        settings = _Settings.of(
+            output, lexicon, floor, bonus=bonus, other=other, longest=longest, delay=delay, hush=hush
         )
-        super().__init__(output, lexicon, floor)
-        self._quiet = {blank, silence}
+        super().__init__(settings, lexicon)
+        self._quiet = {settings.blank, settings.silence}
         self._bonus = bonus * self._chains.phones
-        self._longest, self._delay = in_frames(longest, step), in_frames(delay, step)
+        self._longest, self._delay, self._hush = (in_frames(time, self._seconds) for time in (longest, delay, hush))
         self.reset()
 
     def take(self, first: int, origin: float, items: list[Row]) -> list[Segment]:
@@ -165,14 +161,13 @@ class WordDecoder(StringDecoder):
 
     def _enter(self, frame: int, row: Row) -> None:
         """Let tokens go one frame on in the words, and into them; give up those that are bad or too old."""
-        place = frame % len(self._bases)
-        self._bases[place], self._parents[place] = self._waiting, self._waits
-        self._runs[place] = max(self._run, frame - self._reach)
+        self._entrances.note(frame, self._waiting, self._waits, max(self._run, frame - self._reach))
         again = self._begins == self._phone  # the phone just ended: a blank must lie between, or another token
-        marks = 4 * frame + 2 * again + (self._begins == row.label)
+        marks = self._entrances.marks(frame, again, self._begins == row.label)
         self._chains.step(self._scores, self._marks, row.scores, self._waiting[again.astype(np.int64)], marks)
         lost = self._scores < self._waiting[0] - _BEAM
-        lost |= self._marks < 4 * (frame - self._longest + 1)
+        lost |= self._marks < self._entrances.since(frame - self._longest + 1)
+        lost |= row.label == self.settings.silence and frame - self._run >= self._hush
         np.copyto(self._scores, -np.inf, where=lost)
 
     def _leave(self, frame: int, row: Row) -> None:
@@ -204,30 +199,19 @@ class WordDecoder(StringDecoder):
         """Keep scores near 0: only their differences matter."""
         self._scores -= by
         self._waiting -= by
-        self._bases -= by
+        self._entrances.bases -= by
 
     def _add(self, string: int, frame: int) -> int:
         """Note that the token at the end of a string leaves it behind ``frame``; return the word's number."""
         state = self._chains.last[string]
-        start, before, base = self._origin_of(int(self._marks[state]))
+        start, before, base = self._entrances.of(int(self._marks[state]))
         ratio = (float(self._scores[state]) - base) / int(self._chains.phones[string])
         return self._history.add(Word(string, start, frame + 1, before, min(1.0, math.exp(ratio)), frame + 1))
-
-    def _origin_of(self, mark: int) -> tuple[int, int, float]:
-        """Return where a token's word begins, the number of the word before, and the score with which it began."""
-        frame, second, runs = mark >> 2, mark >> 1 & 1, mark & 1
-        place = frame % len(self._bases)
-        start = int(self._runs[place]) if runs else frame
-        return start, int(self._parents[place, second]), float(self._bases[place, second])
-
-    def _parents_of(self, marks: NDArray[np.int64]) -> NDArray[np.int64]:
-        found: NDArray[np.int64] = self._parents[(marks >> 2) % len(self._bases), marks >> 1 & 1]
-        return found
 
     def _settle(self, frame: int) -> list[Segment]:
         """Return the words that all tokens agree on, or that are too old to wait."""
         alive = np.isfinite(self._scores)
-        leaves = [*self._waits.tolist(), *np.unique(self._parents_of(self._marks[alive])).tolist()]
+        leaves = [*self._waits.tolist(), *np.unique(self._entrances.words_before(self._marks[alive])).tolist()]
         words, path = self._history.common(leaves), self._history.path(int(self._waits[0]))
         if not words and path and path[0].end <= frame - self._delay:
             words = path[:1]
@@ -235,7 +219,7 @@ class WordDecoder(StringDecoder):
         self._history.settle(leaves, len(words))
         if not words:
             return []
-        good = self._starts_of(self._marks[self._scores > self._waiting[0] - _NEAR])
+        good = self._entrances.starts(self._marks[self._scores > self._waiting[0] - _NEAR])
         limit = min([int(good.min(initial=frame)), *(word.start for word in path[len(words) : len(words) + 1])])
         found = self._segments(words, frame - self._first, limit, final=True)
         self._count += len(found)
@@ -245,7 +229,7 @@ class WordDecoder(StringDecoder):
     def _keep(self, word: Word, leaves: list[int]) -> list[int]:
         """Give up the tokens that have not come by a word; return the leaves that have."""
         kept = [leaf for leaf in leaves if self._history.holds(leaf, word)]
-        np.copyto(self._scores, -np.inf, where=~np.isin(self._parents_of(self._marks), kept))
+        np.copyto(self._scores, -np.inf, where=~np.isin(self._entrances.words_before(self._marks), kept))
         if int(self._waits[1]) not in kept:
             self._set(1, float(self._waiting[0]) - _BEAM, int(self._waits[0]))
         return kept
@@ -264,14 +248,10 @@ class WordDecoder(StringDecoder):
             found.append(Segment(text, *times, word.confidence, final, self._count + len(found), revision))
         return found
 
-    def _starts_of(self, marks: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where the words of tokens begin."""
-        frames = marks >> 2
-        return np.where(marks & 1, self._runs[frames % len(self._bases)], frames)
-
     def _earliest(self, end: int) -> float:
-        starts = self._starts_of(self._marks[np.isfinite(self._scores)])
-        early = min([max(self._run, end - self._reach), int(starts.min(initial=end)), *self._history.starts])
+        starts = self._entrances.starts(self._marks[np.isfinite(self._scores)])
+        fresh = end if self._label == self.settings.silence else max(self._run, end - self._reach)
+        early = min([fresh, int(starts.min(initial=end)), *self._history.starts])
         return self._time(max(early, self._told))
 
     def _close(self, end: int, end_time: float) -> list[Segment]:
@@ -283,19 +263,21 @@ class WordDecoder(StringDecoder):
     def _clear(self, first: int) -> None:
         self._scores, self._marks = self._chains.fresh()
         self._waiting, self._waits = np.array([0.0, -np.inf]), np.full(2, NOTHING)
-        size = self._longest + 1
-        self._bases, self._parents = np.zeros((size, 2)), np.full((size, 2), NOTHING)
-        self._runs = np.zeros(size, np.int64)
+        self._entrances = Entrances(self._longest + 1)
         self._history = History()
         self._first = self._run = self._told = first
         self._best = self._label = self._phone = -1
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        return {**{name: getattr(self, f"_{name}") for name in _ARRAYS}, **self._history.to_arrays()}
+        return {**{name: getattr(owner, key) for name, owner, key in self._kept()}, **self._history.to_arrays()}
+
+    def _kept(self) -> list[tuple[str, object, str]]:
+        """Return what is saved as arrays: name, owner, attribute."""
+        return [*((name, self, f"_{name}") for name in _MINE), *((name, self._entrances, name) for name in _THEIRS)]
 
     def _check(self, saved: _Saved, arrays: dict[str, NDArray[Any]]) -> None:
-        for name in _ARRAYS:
-            mine, other = getattr(self, f"_{name}"), arrays[name]
+        for name, owner, key in self._kept():
+            mine, other = getattr(owner, key), arrays[name]
             if mine.shape != other.shape or mine.dtype != other.dtype or np.isnan(other).any():
                 raise ValueError(f"{name} of shape {other.shape}")
         end, columns = saved.next or 0, len(self.settings.labels)
@@ -312,5 +294,5 @@ class WordDecoder(StringDecoder):
         if not (frames and answers and times and scores and numbers):
             raise ValueError(f"{saved} contradict each other")
         self._history = History.restore(arrays, len(self._owner), end)
-        for name in _ARRAYS:
-            setattr(self, f"_{name}", arrays[name])
+        for name, owner, key in self._kept():
+            setattr(owner, key, arrays[name])
