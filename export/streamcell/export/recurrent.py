@@ -85,15 +85,8 @@ def _recurrent(
 ) -> str:
     """Append one recurrent operator, `[T, B, in]` -> `[T, B, H]`.
 
-    Args:
-        operator: Its name.
-        weights: Of the input, of what is fed back, one bias or two; the gates one below the other.
-        builder: As for `emit`.
-        x: As for `emit`.
-        name: As for `emit`.
-        states: As for `emit`.
-        gates: The gates of ``weights`` in ONNX's order.
-        attributes: Of the operator.
+    ``weights`` are those of the input, of what is fed back, and one bias or two, the gates one below the other in
+    torch's order; ``gates`` are these in ONNX's order. The others are as for `emit`.
     """
 
     def ordered(weight: Tensor) -> NDArray[Any]:

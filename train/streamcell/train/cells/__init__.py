@@ -4,7 +4,7 @@ from streamcell.train.cells.convolution import CausalConv
 from streamcell.train.cells.elman import Elman, ReluElman, SigmoidElman
 from streamcell.train.cells.gru import GRU, ResetBeforeGRU
 from streamcell.train.cells.lstm import LSTM, ProjectedLSTM
-from streamcell.train.cells.stack import CELLS, Cell, Stack
+from streamcell.train.cells.stack import CELLS, Cell, Stack, StackOptions, cell_of_each
 
 __all__ = [
     "CELLS",
@@ -18,4 +18,6 @@ __all__ = [
     "ResetBeforeGRU",
     "SigmoidElman",
     "Stack",
+    "StackOptions",
+    "cell_of_each",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TypedDict, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,14 @@ CELLS: dict[str, type[Cell]] = {
     "gru-reset-before": ResetBeforeGRU,
 }
 """The recurrent layers by the names that recipes give them."""
+
+
+class StackOptions(TypedDict, total=False):
+    """What else a `Stack` may be told."""
+
+    norm: bool
+    residual: bool
+    memory: int | None
 
 
 class Stack(nn.Module):
@@ -62,8 +70,7 @@ class Stack(nn.Module):
         memory: int | None = None,
     ) -> None:
         super().__init__()
-        kinds = [cell] * layers if isinstance(cell, str) else list(cell)
-        _check(kinds, layers, memory)
+        kinds = cell_of_each(cell, layers, memory)
         self.hidden, self.residual = hidden, residual
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) if norm else nn.Identity() for _ in kinds)
         self.layers = nn.ModuleList(_layer(kind, hidden, memory) for kind in kinds)
@@ -100,10 +107,20 @@ def _layer(kind: str, hidden: int, memory: int | None) -> Cell:
     return ProjectedLSTM(hidden, hidden, memory) if projected else CELLS[kind](hidden, hidden)
 
 
-def _check(kinds: Sequence[str], layers: int, memory: int | None) -> None:
+def cell_of_each(cell: str | Sequence[str], layers: int, memory: int | None = None) -> list[str]:
+    """Return the name of each layer's cell.
+
+    Raises:
+        ValueError: as `Stack`.
+
+    >>> cell_of_each("gru", 2), cell_of_each(["lstm", "gru"], 2)
+    (['gru', 'gru'], ['lstm', 'gru'])
+    """
+    kinds = [cell] * layers if isinstance(cell, str) else list(cell)
     if unknown := [kind for kind in kinds if kind not in CELLS]:
         raise ValueError(f"cell must be of {', '.join(CELLS)}, got {unknown[0]!r}")
     if len(kinds) != layers:
         raise ValueError(f"expected one cell for each of {layers} layers, got {len(kinds)}: {', '.join(kinds)}")
     if memory is not None and "lstm-projected" not in kinds:
         raise ValueError(f"memory = {memory} is for layers of 'lstm-projected', got {', '.join(kinds)}")
+    return kinds

@@ -10,7 +10,7 @@ from msgspec import Meta
 from streamcell.runtime.phones import ARPABET
 from streamcell.train.columns import Columns
 from streamcell.train.models import PhonemeNet
-from streamcell.train.recipes.base import Amount, Cell, Count, PositiveFloat, Recipe, Share, Size, TrainRecipe
+from streamcell.train.recipes.base import Amount, Count, PositiveFloat, Recipe, Share, Size, StackRecipe, TrainRecipe
 
 LABELS = ("<blank>", "SIL", *ARPABET)
 
@@ -30,10 +30,9 @@ class SpeechRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     noise: str = ""
 
 
-class PhonemeNetRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PhonemeNetRecipe(StackRecipe, frozen=True, forbid_unknown_fields=True):
     """The network (`PhonemeNet`) and its look-ahead, in steps of `stride` times 10 ms."""
 
-    cell: Cell = "gru"
     mels: Annotated[int, Meta(gt=0, le=128)] = 40
     channels: Size = 128
     stride: Annotated[int, Meta(gt=0, le=8)] = 3
@@ -93,4 +92,5 @@ class PhonemeRecipe(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             hidden=m.hidden,
             layers=m.layers,
             dropout=m.dropout,
+            **m.options(),
         )

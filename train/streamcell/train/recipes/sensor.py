@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from streamcell.train.columns import Columns
 from streamcell.train.models import SensorNet
-from streamcell.train.recipes.base import Amount, Cell, Positive, PositiveFloat, Recipe, Share, Size, TrainRecipe
+from streamcell.train.recipes.base import Amount, Positive, PositiveFloat, Recipe, Share, Size, StackRecipe, TrainRecipe
 
 
 class SensorDataRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,13 +29,11 @@ class SensorDataRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     test_groups: tuple[str, ...] = ()
 
 
-class SensorNetRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SensorNetRecipe(StackRecipe, frozen=True, forbid_unknown_fields=True):
     """The network, see `SensorNet`."""
 
-    cell: Cell = "gru"
     hidden: Size = 64
     layers: Annotated[int, Meta(gt=0, le=64)] = 1
-    dropout: Share = 0.2
 
 
 class MotionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,4 +82,5 @@ class SensorRecipe(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True
             hidden=m.hidden,
             layers=m.layers,
             dropout=m.dropout,
+            **m.options(),
         )
