@@ -128,6 +128,10 @@ def test_nothing_done_is_2(model: str, tmp_path: Path) -> None:
         (("a.wav", "--resume"), "--resume is for results in a folder"),
         (("a.wav", "b.wav", "--format", "srt"), "holds one recording"),
         (("a.wav", "--out", "o", "--jobs", "0"), "--jobs must be 1 or more"),
+        (("a.wav", "--out", ""), "--out is empty"),
+        (("a.wav", "--engine", "ray"), "--engine is for results in a folder"),
+        (("a.wav", "--ray-address", "auto"), "--ray-address is for results in a folder"),
+        (("a.wav", "--out", "o", "--ray-address", "auto"), "--ray-address is for --engine ray"),
     ],
 )
 def test_bad_arguments_are_one_line(arguments: tuple[str, ...], message: str, model: str, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_a_worker_that_is_killed_costs_nothing(jobs: int, tmp_path: Path, capsys
     assert not [outcome.error for outcome in found if outcome.error]
     assert len(results(tmp_path / "out")) == 120
     if jobs == 1:  # of two, it may be the one that has not come to work yet, which nobody need be told
-        assert "a process has ended with signal SIGKILL" in capsys.readouterr().err
+        assert "a process has ended (signal SIGKILL)" in capsys.readouterr().err
     assert not active_children()
 
 
@@ -200,7 +200,7 @@ def test_a_file_that_kills_whoever_hears_it_fails_alone(tmp_path: Path) -> None:
         over.set()
         killer.join()
     assert [outcome.number for outcome in found if outcome.error] == [30]
-    assert "hearing it ended two processes, signal SIGKILL" in str(found[30].error)
+    assert "hearing it ended two processes (signal SIGKILL)" in str(found[30].error)
     assert len(results(tmp_path / "out")) == 30
 
 

@@ -137,10 +137,22 @@ def test_names_that_are_the_same_all_the_same_are_refused(tmp_path: Path) -> Non
         result_names(["x.wav.mp3", "x.wav", "x.mp3"], [None] * 3, ["1", "2", "3"])
 
 
-@pytest.mark.parametrize("name", ["../a", "/a", "a/../../b", ".streamcell/done", "a\0b", "."])
+@pytest.mark.parametrize("name", ["../a", "/a", "a/../../b", "a\0b", "."])
 def test_an_id_stays_in_the_output_folder(name: str) -> None:
     with pytest.raises(InputError, match="no name below the output folder"):
         result_names(["a.wav"], [name], ["a.wav"])
+
+
+@pytest.mark.parametrize(("path", "name"), [("a.wav", ".streamcell/done"), (".streamcell/done.wav", None)])
+def test_the_journal_is_no_place_for_results(path: str, name: str | None) -> None:
+    with pytest.raises(InputError, match=r"written as '\.streamcell/done', where streamcell keeps its journal"):
+        result_names([path], [name], [path])
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_an_empty_name_is_told(once: bool) -> None:
+    with pytest.raises(InputError, match="one of the names is empty"):
+        collect([Named("")], once=once)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not read")

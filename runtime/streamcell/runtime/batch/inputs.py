@@ -58,7 +58,7 @@ def collect(
         once: Whether what is named twice is done once, and results must have different names.
 
     Raises:
-        InputError: If results would have the same name, or a recording lies outside of ``root``.
+        InputError: If a name is empty, results would have the same name, or a recording lies outside of ``root``.
     """
     walk, seen = Walk(pattern), dict[tuple[str, str | None], str]()
     found: list[tuple[Found, str | None]] = []
@@ -80,6 +80,8 @@ def collect(
 
 
 def _file(one: Named) -> Found:
+    if not one.path:
+        raise InputError("one of the names is empty; expected a file or a folder, as in a.wav")
     return Found(one.path, mirrored(one.given or one.path), os.path.realpath(one.path))
 
 

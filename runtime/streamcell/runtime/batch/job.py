@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from streamcell.runtime.errors import ModelError
 from streamcell.runtime.model import Model
@@ -18,27 +20,28 @@ class Job:
     """Hold what is the same for all recordings.
 
     Attributes:
-        model: As `Model.open` takes it.
+        model: As `Model.open` takes it; bytes where it was sent to another machine.
         fingerprint: Of that model.
         folder: The output folder.
         formats: Names of `streamcell.runtime.formats.names.FORMATS`.
         ipa: Whether phones are written in IPA.
         invalid: What samples are that are not finite.
-        lm: Text of an ARPA file that is decoded with, or empty for the model's own decoder; the fingerprint covers it.
+        decoder: Settings in the place of the model's own, as for `Model.with_decoder`, or None; the fingerprint covers
+            them.
     """
 
-    model: str | None
+    model: str | bytes | None
     fingerprint: str
     folder: str
     formats: tuple[str, ...]
     ipa: bool = False
     invalid: Invalid = "error"
-    lm: str = ""
+    decoder: dict[str, Any] | None = None
 
     @property
     def key(self) -> str:
         """Return 16 hexadecimal digits, the same for jobs that write the same of the same recording."""
-        facts = {name: value for name, value in asdict(self).items() if name not in ("model", "folder", "lm")}
+        facts = {name: value for name, value in asdict(self).items() if name not in ("model", "folder", "decoder")}
         text = json.dumps({**facts, "formats": sorted(self.formats), "version": _VERSION}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -49,8 +52,10 @@ class Job:
             ModelError: If it is not the one that the job was made for.
         """
         model = Model.open(self.model)
-        model = model.with_decoder({"name": "ctc-beam", "lm": self.lm}) if self.lm else model
+        model = model if self.decoder is None else model.with_decoder(self.decoder)
         if model.fingerprint != self.fingerprint:
+            if isinstance(self.model, bytes):
+                raise ModelError(f"streamcell on {os.uname().nodename} is another version; install the same everywhere")
             raise ModelError(f"the model {self.model or 'that is the default'} was changed meanwhile; begin again")
         return model
 

@@ -85,15 +85,16 @@ class Lane:
             self._segments += isinstance(event, Segment)
             self._record.append(relabel(event, to_ipa) if self._job.ipa else event)
 
-    def write(self, silence: str | None) -> Outcome:
+    def write(self, unit: str, silence: str | None) -> Outcome:
         """Write the result; say what became of the recording.
 
         Args:
+            unit: As in `Transcript`.
             silence: The label that stands for a pause, or None.
         """
         audio, task = self._file, self.task
         self.close()
-        transcript = Transcript(task.path, audio.seconds, self._record, audio.cut, silence)
+        transcript = Transcript(task.path, audio.seconds, self._record, audio.cut, silence, unit)
         try:
             write_results(self._job.folder, task.name, self._job.formats, transcript)
         except WriteError as error:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from streamcell.runtime.batch.job import Heard, Job, Outcome, Task
 from streamcell.runtime.batch.lane import Lane
+from streamcell.runtime.decode import labels_of
 from streamcell.runtime.errors import InputError, ModelError, StreamcellError
 from streamcell.runtime.model import Model
 from streamcell.runtime.rows import Rows
@@ -56,7 +57,7 @@ class Lanes:
             )
         self._model, self._job, self._width, self._rows = model, job, width, Rows(model, width)
         self._together = width if model.manifest.batch_invariant else 1
-        self._fixed, self._silence = model.manifest.steps_per_call, model.manifest.outputs[0].silence
+        self._fixed, self._labels = model.manifest.steps_per_call, labels_of(model.manifest)
         self._free = list(range(width))[::-1]
         self._threads = ThreadPoolExecutor(_THREADS, "streamcell-files")
         self._opening: deque[Lane] = deque()
@@ -179,7 +180,7 @@ class Lanes:
                     yield self._fail(lane, error)
                 else:
                     self._leave(lane)
-                    self._writing.append(self._threads.submit(lane.write, self._silence))
+                    self._writing.append(self._threads.submit(lane.write, *self._labels))
 
     def _fail(self, lane: Lane, error: Exception) -> Outcome:
         self._leave(lane)

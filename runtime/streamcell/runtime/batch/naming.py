@@ -37,7 +37,8 @@ def result_names(below: Sequence[str], ids: Sequence[str | None], paths: Sequenc
         paths: For errors.
 
     Raises:
-        InputError: If an id leads out of the output folder, or names are the same all the same.
+        InputError: If an id leads out of the output folder, a name into the folder that streamcell keeps for itself, or
+            names are the same all the same.
 
     Examples:
         >>> result_names(["a/x.wav", "a/x.flac", "a/y.wav"], [None] * 3, ["1", "2", "3"])
@@ -60,14 +61,18 @@ def _bare(path: str) -> str:
 
 def _checked(name: str) -> str:
     parts = PurePosixPath(name)
-    if parts.is_absolute() or ".." in parts.parts or not parts.name or "\0" in name or parts.parts[0] == ".streamcell":
-        raise InputError(f"the id {name!r} is no name below the output folder; leave out /, .. and .streamcell")
+    if parts.is_absolute() or ".." in parts.parts or not parts.name or "\0" in name:
+        raise InputError(f"the id {name!r} is no name below the output folder; leave out / and ..")
     return str(parts)
 
 
 def _check_different(names: Sequence[str], paths: Sequence[str]) -> None:
     first: dict[str, str] = {RESERVED: "the list of failures"}
     for name, path in zip(names, paths, strict=True):
+        if name.startswith(".streamcell/"):
+            raise InputError(
+                f"{path} would be written as {name!r}, where streamcell keeps its journal; name it otherwise"
+            )
         if name in first:
             raise InputError(
                 f"{first[name]} and {path} would both be written as {name!r}. Name the folder that holds both, say "

@@ -12,13 +12,14 @@ from streamcell.runtime.batch.job import Heard, Job, Outcome, Task
 from streamcell.runtime.batch.journal import Done, Journal, Stamp, locked
 from streamcell.runtime.batch.lanes import hear_here
 from streamcell.runtime.batch.outputs import WriteError, remove_unfinished, result_paths
+from streamcell.runtime.batch.ray_engine import hear_on_ray
 from streamcell.runtime.batch.report import Progress, clock
 from streamcell.runtime.batch.workers import hear_in_processes
 from streamcell.runtime.errors import InputError
 
 _GO_ON = "what is done is kept, --resume goes on"
 
-__all__ = ["Engine", "Summary", "local_engine", "transcribe_all"]
+__all__ = ["Engine", "Summary", "local_engine", "ray_engine", "transcribe_all"]
 
 Engine: TypeAlias = Callable[[Job, Iterator[Task]], Generator[Outcome | Heard, None, None]]
 """What hears: it asks for tasks as it has room for them, writes results, and says what became of each."""
@@ -70,6 +71,11 @@ def local_engine(jobs: int) -> Engine:
     if jobs == 1:
         return hear_here
     return lambda job, tasks: hear_in_processes(job, tasks, jobs)
+
+
+def ray_engine(most: int, address: str | None, jobs: int | None) -> Engine:
+    """Return what hears on a Ray cluster, see `hear_on_ray`."""
+    return lambda job, tasks: hear_on_ray(job, tasks, most, address, jobs)
 
 
 def transcribe_all(
