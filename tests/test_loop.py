@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamcell.runtime.errors import StreamcellError
 from streamcell.train.data.lanes import Lanes
-from streamcell.train.loop import Prefetch, Trainer, learning_rate
+from streamcell.train.loop import DivergedError, Prefetch, Trainer, learning_rate
 from streamcell.train.phonemes import PhonemeTask
 from streamcell.train.recipe import PhonemeRecipe, TrainRecipe, parse_recipe
 from streamcell.train.team import Team
@@ -71,11 +70,20 @@ def test_frames_first_then_ctc_and_the_average_follows(corpus: Path) -> None:
 def test_a_gradient_that_is_no_number_stops_in_words_and_changes_nothing(corpus: Path) -> None:
     trainer = trainer_of(corpus)
     trainer.network.head.weight.data[0, 0] = float("inf")
-    norm = trainer.network.norm.weight
-    before = norm.detach().clone()
-    with pytest.raises(StreamcellError, match=r"the gradient became (nan|inf) at update 0; lower train\.learning_rate"):
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    with pytest.raises(
+        DivergedError, match=r"the gradient became (nan|inf) at update 1, .* lower train\.learning_rate"
+    ):
         next(trainer.run())
-    assert torch.equal(norm, before)
+    assert all(torch.equal(value, before[name]) for name, value in trainer.network.state_dict().items())
+    assert trainer.update == 0
+
+
+def test_a_loss_that_is_no_number_is_named(corpus: Path) -> None:
+    trainer = trainer_of(corpus)
+    trainer.network.head.bias.data[1:] = float("nan")
+    with pytest.raises(DivergedError, match="the loss 'frame' became nan at update 1"):
+        next(trainer.run())
 
 
 def test_what_goes_wrong_while_drawing_is_raised_where_the_chunk_is_wanted(corpus: Path) -> None:

@@ -10,15 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from streamcell.runtime.errors import StreamcellError
 from streamcell.train import checkpoint
+from streamcell.train.loop import DivergedError
 from streamcell.train.phonemes import PhonemeTask
 from streamcell.train.plots import plot_confusions
 from streamcell.train.recipe import parse_recipe
 from streamcell.train.session import Session
+from streamcell.train.shortage import ShortageError
 from streamcell.train.validate import validate
 
 RECIPE = """
@@ -193,6 +196,60 @@ def test_resume_refuses_another_recipe_and_names_the_difference(corpus: Path, te
     assert (out / "recipe.toml").read_text() == text
     with pytest.raises(StreamcellError, match="already holds a run; continue it with --resume"):
         Session(parse_recipe(text), text, corpus, out)
+
+
+def test_a_loss_that_is_no_number_keeps_the_checkpoint_and_a_lower_rate_goes_on(
+    corpus: Path, text: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    session = Session(parse_recipe(text), text, corpus, out)
+
+    def poison() -> bool:
+        if session.trainer.update == 5:
+            session.trainer.network.head.weight.data[0, 0] = float("nan")
+        return False
+
+    with pytest.raises(DivergedError, match=r"became nan at update 6, .*checkpoint\.pt is kept, of update 4: go on"):
+        session.run(poison)
+    stored = checkpoint.load(out / "checkpoint.pt")["trainer"]
+    assert stored["update"] == 4
+    assert all(value.isfinite().all() for value in (*stored["weights"].values(), *stored["average"].values()))
+    lower = text.replace("warmup = 3", "warmup = 2\nlearning_rate = 0.0005")
+    again = Session(parse_recipe(lower), lower, corpus, out, resume=True)
+    assert again.changed == ["train.learning_rate", "train.warmup"]
+    again.run()
+    assert (again.trainer.update, again.log[-1]["learning_rate"] < 0.0005) == (12, True)
+    assert (out / "recipe.toml").read_text() == lower
+
+
+def test_memory_that_runs_out_keeps_the_checkpoint(corpus: Path, text: str, tmp_path: Path) -> None:
+    session = Session(parse_recipe(text), text, corpus, tmp_path / "run")
+
+    def hungry() -> bool:
+        return session.trainer.update == 5 and bool(np.ones(10**15).any())  # MemoryError
+
+    with pytest.raises(ShortageError, match=r"lower train\.lanes \(4\).*checkpoint\.pt is kept, for --resume"):
+        session.run(hungry)
+    assert checkpoint.load(tmp_path / "run/checkpoint.pt")["trainer"]["update"] == 4
+
+
+def test_a_loss_that_is_no_number_at_once_says_that_nothing_was_saved(corpus: Path, text: str, tmp_path: Path) -> None:
+    session = Session(parse_recipe(text), text, corpus, tmp_path / "run")
+    session.trainer.network.head.weight.data[0, 0] = float("nan")
+    with pytest.raises(DivergedError, match=r"became nan at update 1, .*nothing was saved before"):
+        session.run()
+
+
+def test_a_checkpoint_from_before_a_key_existed_goes_on(corpus: Path, text: str, tmp_path: Path, whole: Path) -> None:
+    out = tmp_path / "cut"
+    session = Session(parse_recipe(text), text, corpus, out)
+    with pytest.raises(KeyboardInterrupt):
+        session.run(lambda: session.trainer.update == 5)
+    stored = checkpoint.load(out / "checkpoint.pt")
+    del stored["recipe"]["train"]["clip"], stored["recipe"]["licence"], stored["folder"]
+    checkpoint.save(out / "checkpoint.pt", stored)
+    Session(parse_recipe(text), text, corpus, out, resume=True).run()
+    same_in_the_end(whole, out)
 
 
 def test_resume_refuses_other_data(corpus: Path, text: str, tmp_path: Path) -> None:

@@ -34,10 +34,10 @@ validate_every = 3
 """
 
 
-def train(corpus: Path, out: Path, processes: int, updates: int = 6, *, resume: bool = False) -> None:
+def train(corpus: Path, out: Path, processes: int, *, resume: bool = False, precision: str = "float32") -> None:
     speaker = json.loads((corpus / "speech/train/utterances.jsonl").read_text().splitlines()[0])["speaker"]
     recipe = corpus / "recipe.toml"
-    recipe.write_text(RECIPE.replace("SPEAKER", speaker).replace("updates = 6", f"updates = {updates}"))
+    recipe.write_text(RECIPE.replace("SPEAKER", speaker) + f'precision = "{precision}"\n')
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
     command = [*(start if processes > 1 else [sys.executable, "-m"]), "streamcell", "train", str(recipe)]
     command += ["--data", str(corpus), "--out", str(out), "--threads", "1", *(["--resume"] if resume else [])]
@@ -68,6 +68,13 @@ def test_a_run_of_two_is_resumed_by_two(corpus: Path, tmp_path: Path) -> None:
     assert len(stored["trainer"]["shards"]) == len(stored["trainer"]["torch"]) == 2
     train(corpus, tmp_path / "run", 2, resume=True)  # nothing is left to do, and all that was stored fits
     assert checkpoint.load(tmp_path / "run/checkpoint.pt")["trainer"]["update"] == 6
+
+
+def test_two_processes_in_bfloat16_take_the_updates_of_one(corpus: Path, tmp_path: Path) -> None:
+    for processes in (1, 2):
+        train(corpus, tmp_path / str(processes), processes, precision="bfloat16")
+    for name, value in average(tmp_path / "1").items():
+        torch.testing.assert_close(average(tmp_path / "2")[name], value, rtol=1e-3, atol=1e-4)
 
 
 def test_shards_must_go_round() -> None:

@@ -85,7 +85,10 @@ def load_best(run: Path) -> Best:
     content = load(run / "best.pt")
     try:
         recipe = parse_recipe(content["recipe"])
-        columns = Columns(*(tuple(content[field.name]) for field in fields(Columns)))
+        columns = Columns(
+            tuple(content["labels"]),  # what comes after them may be younger than the file
+            *(tuple(content.get(field.name, ())) for field in fields(Columns)[1:]),
+        )
         network = recipe.network(columns)
         network.load_state_dict(content["weights"])
         return Best(network.eval(), recipe, columns, dict(content["figures"]))

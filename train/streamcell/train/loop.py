@@ -16,9 +16,14 @@ from torch import Tensor, nn
 
 from streamcell.runtime.errors import StreamcellError
 from streamcell.train.models import Network, detach
+from streamcell.train.precision import SMALLEST_SCALE, lower_precision
 from streamcell.train.recipe import TrainRecipe
 from streamcell.train.task import Chunk, Lanes, Task
 from streamcell.train.team import Team
+
+
+class DivergedError(StreamcellError):
+    """A loss or a gradient is no number any more; the update that it belongs to was not taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Update:
 
 
 def learning_rate(update: int, recipe: TrainRecipe) -> float:
-    """Return the rate for `update` (0-based): linear warm-up, then half a cosine down to zero.
+    """Return the rate for `update` (0-based): linear warm-up, then the recipe's schedule.
 
     >>> recipe = TrainRecipe(updates=100, warmup=10, learning_rate=1.0)
     >>> [round(learning_rate(n, recipe), 2) for n in (0, 9, 55, 99)]
@@ -49,8 +54,15 @@ def learning_rate(update: int, recipe: TrainRecipe) -> float:
     """
     if update < recipe.warmup:
         return recipe.learning_rate * (update + 1) / recipe.warmup
-    done = (update - recipe.warmup) / max(1, recipe.updates - recipe.warmup)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    done = min(1.0, (update - recipe.warmup) / max(1, recipe.updates - recipe.warmup))
+    match recipe.schedule:
+        case "cosine":
+            share = 0.5 * (1 + math.cos(math.pi * done))
+        case "linear":
+            share = 1 - done
+        case "constant":
+            share = 1.0
+    return recipe.learning_rate * share
 
 
 class Shard:
@@ -104,6 +116,8 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             _groups(network, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.98)
         )
+        self.scaler = torch.amp.GradScaler(team.device.type, enabled=train.precision == "float16")
+        lower_precision(network, train.precision, team.device)
         self.shards = [Shard(task, network, number) for number in team.mine(train.shards)]
         self.update = 0
 
@@ -112,6 +126,9 @@ class Trainer:
 
         Args:
             signals: asked in each update; what any process of the team signals comes back in everybody's `Update`.
+
+        Raises:
+            DivergedError: a loss or a gradient became infinite or no number; weights and averages are as before.
         """
         with ExitStack() as stack:
             chunks = [stack.enter_context(Prefetch(shard.lanes)) for shard in self.shards]
@@ -129,17 +146,16 @@ class Trainer:
         for shard, draw in zip(self.shards, chunks, strict=True):
             chunk, shard.drawn = draw()
             loss, measured = shard.losses(chunk, self.update)
-            (loss / train.shards).backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(loss / train.shards).backward()  # type: ignore[no-untyped-call]
             for name, value in measured.items():
                 parts[name] = parts.get(name, 0.0) + float(value.detach()) / len(self.shards)
         stop, save = self.team.add_up(network.parameters(), [float(signals.stop), float(signals.save)])
+        self.scaler.unscale_(self.optimiser)
         norm = float(nn.utils.clip_grad_norm_(network.parameters(), train.clip))
-        if not math.isfinite(norm):
-            raise StreamcellError(
-                f"the gradient became {norm} at update {self.update}; lower train.learning_rate in "
-                "the recipe and start again with another --out"
-            )
-        self.optimiser.step()
+        if not self.scaler.is_enabled() or self.scaler.get_scale() <= SMALLEST_SCALE:
+            _refuse_no_numbers({**parts, "gradient": norm}, self.update + 1)
+        self.scaler.step(self.optimiser)  # with float16 it leaves out an update that is no number, and scales less
+        self.scaler.update()
         self._follow(network.state_dict(), train.average)
         self.update += 1
         return Update(self.update, parts, norm, rate, Signals(stop > 0, save > 0))
@@ -164,6 +180,7 @@ class Trainer:
             "weights": self.network.state_dict(),
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
             # shard k is heard by process k modulo their number
             "shards": [part["shards"][i] for i in range(len(self.shards)) for part in everybody],
             "torch": [part["torch"] for part in everybody],
@@ -176,6 +193,8 @@ class Trainer:
         for name, value in content["average"].items():
             self.average[name].copy_(value)
         self.optimiser.load_state_dict(content["optimiser"])
+        if content.get("scaler"):
+            self.scaler.load_state_dict(content["scaler"])
         for number, shard in zip(self.team.mine(len(content["shards"])), self.shards, strict=True):
             shard.load_state_dict(content["shards"][number])
         if len(content["torch"]) == self.team.size:
@@ -215,6 +234,17 @@ class Prefetch:
         if isinstance(item, BaseException):
             raise item
         return item
+
+
+def _refuse_no_numbers(measured: dict[str, float], number: int) -> None:
+    """Raise for the first of `measured` that is infinite or not a number in update `number`."""
+    for name, value in measured.items():
+        if not math.isfinite(value):
+            what = "gradient" if name == "gradient" else f"loss {name!r}"
+            raise DivergedError(
+                f"the {what} became {value} at update {number}, which was not taken; "
+                "lower train.learning_rate or train.clip in the recipe"
+            )
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -32,6 +32,34 @@ def plot_curves(log: Sequence[dict[str, Any]], measure: str, path: Path) -> None
     figure.savefig(path, dpi=120)
 
 
+def plot_fading(curves: Mapping[str, Sequence[float]], title: str, path: Path) -> None:
+    """Draw how much of a gradient is left so many steps back, on a logarithmic scale.
+
+    Args:
+        curves: by name; each begins at lag 0. Names that begin with the same word share a colour.
+        title: of the picture.
+        path: of the picture.
+    """
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    families = list(dict.fromkeys(name.split()[0] for name in curves))
+    drawn = dict.fromkeys(families, 0)
+    for name, shares in curves.items():
+        family = name.split()[0]
+        line, colour = ("-", "--", ":", "-.")[drawn[family] % 4], f"C{families.index(family) % 10}"
+        axes.plot([share if share > 0 else np.nan for share in shares], label=name, linestyle=line, color=colour)
+        drawn[family] += 1
+    axes.axhline(1, color="grey", linewidth=0.8)
+    axes.set_yscale("log")
+    axes.set_ylim(max(1e-12, axes.get_ylim()[0]), min(1e6, axes.get_ylim()[1]))
+    axes.set(xlabel="lag k (steps back)", ylabel="gain of ds[t] / ds[t-k], what is left of a gradient", title=title)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlim(0, max(len(shares) for shares in curves.values()) - 1)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    figure.savefig(path, dpi=120)
+
+
 def plot_confusions(counts: Mapping[tuple[str, str], int], path: Path, names: Sequence[str] = ()) -> None:
     """Draw the share of each reference label (row) that was heard as each label (column).
 
@@ -55,4 +83,16 @@ def plot_confusions(counts: Mapping[tuple[str, str], int], path: Path, names: Se
     )
     bar = figure.colorbar(image, ticks=np.sqrt([0, 0.05, 0.2, 0.5, 1]))
     bar.set_ticklabels(["0", "5%", "20%", "50%", "100%"])
+    figure.savefig(path, dpi=110)
+
+
+def plot_shares(x: Sequence[float], shares: Mapping[str, Sequence[float]], across: str, up: str, path: Path) -> None:
+    """Draw shares (0 to 1), by name, as percents over `x`; `across` and `up` are what the axes are called."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name, values in shares.items():
+        axes.plot(x, 100 * np.asarray(values, float), label=name, marker=".")
+    axes.set(xlabel=across, ylabel=up, ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    axes.legend()
     figure.savefig(path, dpi=110)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,15 +13,22 @@ import msgspec
 import torch
 
 from streamcell.train import checkpoint
-from streamcell.train.loop import Signals, Trainer, Update
+from streamcell.train.loop import DivergedError, Signals, Trainer, Update
 from streamcell.train.plots import plot_curves
+from streamcell.train.precision import check_precision
 from streamcell.train.progress import Progress
 from streamcell.train.recipe import AnyRecipe, RecipeError
+from streamcell.train.shortage import explain_shortage, what_to_lower
 from streamcell.train.task import Score, Task
 from streamcell.train.tasks import open_task
 from streamcell.train.team import Team
 
 CHECKPOINT_SECONDS = 120.0
+CHANGEABLE = frozenset(
+    f"train.{key}"
+    for key in ("learning_rate", "warmup", "schedule", "precision", "clip", "updates", "validate_every", "patience")
+)
+"""What a resumed run may have otherwise: all that is read anew in each update and fits any checkpoint."""
 
 
 class Session:
@@ -35,25 +43,26 @@ class Session:
         text: the recipe's TOML text, kept with the weights.
         data: folder of the corpora.
         out: the run folder.
-        resume: continue the run that is there.
+        resume: continue the run that is there; its recipe may differ in what is `CHANGEABLE`.
         team: the processes that train together; None for this one alone. Only the leading one writes.
 
     Raises:
         StreamcellError: data missing; `out` holds a run and `resume` is false; it holds a run of another recipe or of
-            other data.
+            other data; memory ran out.
     """
 
     def __init__(
         self, recipe: AnyRecipe, text: str, data: Path, out: Path, *, resume: bool = False, team: Team | None = None
     ) -> None:
-        self.recipe, self.text, self.out, self.team = recipe, text, out, team or Team()
+        self.recipe, self.text, self.data, self.out, self.team = recipe, text, data, out, team or Team()
+        check_precision(recipe.train.precision, self.team.device)
+        self.changed: list[str] = []  # keys in which the recipe differs from that of the run that is resumed
         stored = self._stored(resume)
         if out.exists() and not out.is_dir():
             raise RecipeError(f"--out {out} is a file; name a folder for the run")
         self.progress = Progress(out / "tensorboard", shown=self.team.leads)
-        self.task = self._load(data)
-        torch.manual_seed(recipe.train.seed)
-        network = recipe.network(self.task.columns)
+        with explain_shortage(self._roomier):
+            self.task = self._load(data)
         if stored is not None and stored["data"] != self.task.fingerprint:
             raise checkpoint.CheckpointError(
                 f"the data below {data} are not those that {out / 'checkpoint.pt'} was trained on; "
@@ -62,15 +71,16 @@ class Session:
         if self.team.leads:
             out.mkdir(parents=True, exist_ok=True)
             (out / "recipe.toml").write_text(text, encoding="utf-8")
-        if stored is None:
-            self.task.fit(network)
-        self.trainer = Trainer(self.task, network.to(self.team.device), self.team)
+        with explain_shortage(self._roomier):
+            self.trainer = self._trainer(fresh=stored is None)
         self.log: list[dict[str, Any]] = []
         self.pending: list[Update] = []  # since the last validation
         self.best = float("inf")
         self.stale = 0
+        self.saved: int | None = None  # the last update that the checkpoint on disk knows
         if stored is not None:
             self.trainer.load_state_dict(stored["trainer"])
+            self.saved = self.trainer.update
             self.log, self.best, self.stale = stored["log"], stored["best"], stored["stale"]
             self.pending = [Update(**values) for values in stored["pending"]]
 
@@ -82,7 +92,15 @@ class Session:
 
         Raises:
             KeyboardInterrupt: `stopped` said yes.
+            StreamcellError: a loss is no number any more, or memory ran out; the checkpoint stays as it was.
         """
+        try:
+            with explain_shortage(self._roomier):
+                return self._run(stopped)
+        except DivergedError as error:
+            raise DivergedError(f"{error}; {self._go_on()}") from error
+
+    def _run(self, stopped: Callable[[], bool]) -> float:
         train = self.recipe.train
         saved = time.monotonic()
 
@@ -91,6 +109,8 @@ class Session:
 
         with self.progress:
             self.progress.start(self.trainer.update, train.updates)
+            if self.changed:
+                self.progress.say(f"goes on with another {', '.join(self.changed)}")
             updates = self.trainer.run(signals) if self.stale < train.patience else iter(())
             for update in updates:
                 self.pending.append(update)
@@ -120,6 +140,30 @@ class Session:
             self.team.from_first(None)
         return task
 
+    def _trainer(self, *, fresh: bool) -> Trainer:
+        """Return the training at its beginning, its front end measured if it is `fresh`."""
+        torch.manual_seed(self.recipe.train.seed)
+        network = self.recipe.network(self.task.columns)
+        if fresh:
+            self.task.fit(network)
+        return Trainer(self.task, network.to(self.team.device), self.team)
+
+    def _roomier(self) -> str:
+        """Say what to do when memory runs out."""
+        path = self.out / "checkpoint.pt"
+        kept = f"; {path} is kept, for --resume with more memory" if path.exists() else ""
+        return (
+            f"lower {what_to_lower(self.recipe)} in the recipe, or name less data in it, and train with another --out; "
+            f"or end what else needs memory{kept}"
+        )
+
+    def _go_on(self) -> str:
+        """Say how to go on from the last checkpoint, when the network is lost."""
+        if self.saved is None:
+            return f"nothing was saved before; start again with another --out than {self.out}"
+        kept = f"{self.out / 'checkpoint.pt'} is kept, of update {self.saved}"
+        return f"{kept}: go on from there with the changed recipe and --resume"
+
     def _stored(self, resume: bool) -> dict[str, Any] | None:
         path = self.out / "checkpoint.pt"
         if not resume:
@@ -127,12 +171,13 @@ class Session:
                 raise RecipeError(f"{self.out} already holds a run; continue it with --resume, or choose another --out")
             return None
         stored = checkpoint.load(path)
-        if stored["recipe"] != msgspec.to_builtins(self.recipe):
-            other = _differences(stored["recipe"], msgspec.to_builtins(self.recipe))
+        other = _differences(_completed(stored["recipe"], type(self.recipe)), msgspec.to_builtins(self.recipe))
+        if fixed := [key for key in other if key not in CHANGEABLE]:
             raise checkpoint.CheckpointError(
-                f"{path} is of another recipe (differs in {', '.join(other)}); "
+                f"{path} is of another recipe (differs in {', '.join(fixed)}); "
                 f"resume with {self.out / 'recipe.toml'}, or choose another --out"
             )
+        self.changed = other
         return stored
 
     def _validate(self) -> None:
@@ -167,11 +212,13 @@ class Session:
 
     def _save(self) -> None:
         trainer = self.trainer.state_dict()
+        self.saved = self.trainer.update
         if trainer is None:
             return
         content = {
             "recipe": msgspec.to_builtins(self.recipe),
             "data": self.task.fingerprint,
+            "folder": str(self.data.absolute()),
             "trainer": trainer,
             "log": self.log,
             "pending": [_plain(update) for update in self.pending],
@@ -182,17 +229,28 @@ class Session:
 
 
 def _means(updates: Sequence[Update]) -> dict[str, float]:
-    """Return the mean of every loss over the updates that measured it, and of the gradient's norm."""
-    names = dict.fromkeys(name for update in updates for name in update.losses)
-    losses = {name: [update.losses[name] for update in updates if name in update.losses] for name in names}
-    losses["gradient"] = [update.gradient for update in updates]
-    return {name: sum(values) / len(values) for name, values in losses.items()}
+    """Return the mean of every loss over the updates that measured it, and of the gradient's norm.
+
+    What is no number, in an update that float16 left out, does not count.
+    """
+    measured = [{**update.losses, "gradient": update.gradient} for update in updates]
+    names = [*dict.fromkeys(name for update in updates for name in update.losses), "gradient"]
+    found = {name: [one[name] for one in measured if math.isfinite(one.get(name, math.nan))] for name in names}
+    return {name: sum(values) / len(values) for name, values in found.items() if values}
 
 
 def _plain(update: Update) -> dict[str, Any]:
     """Return an update as a checkpoint holds it, without its signals."""
     names = ("number", "losses", "gradient", "learning_rate")
     return {name: getattr(update, name) for name in names}
+
+
+def _completed(recipe: Any, kind: type[AnyRecipe]) -> Any:
+    """Return a stored recipe with the keys that came later, at their defaults; as it is, if it is of another kind."""
+    try:
+        return msgspec.to_builtins(msgspec.convert(recipe, kind))
+    except msgspec.ValidationError:
+        return recipe
 
 
 def _differences(one: Any, other: Any, path: str = "") -> list[str]:

@@ -16,7 +16,7 @@ def orthogonal(cell: nn.RNNBase, gain: float = 1.0) -> None:
     """
     for name, weight in cell.named_parameters():
         if name.startswith("weight_hh"):
-            for gate in weight.detach().split(weight.shape[1]):
+            for gate in torch.split(weight.detach(), weight.shape[1]):
                 nn.init.orthogonal_(gate, gain)
 
 
