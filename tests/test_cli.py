@@ -19,7 +19,10 @@ from streamcell.runtime.cli.main import main
 from streamcell.runtime.manifest import Parity
 
 SPEECH = Path("samples/phonemes/learner.flac")
-COMMANDS = ("transcribe", "mic", "vad", "classify", "plot", "inspect", "verify", "bench")
+COMMANDS = (
+    *("transcribe", "mic", "spot", "align", "vad", "classify", "label", "forecast", "generate"),
+    *("plot", "inspect", "verify", "bench", "lm", "train", "gradients", "export", "adopt", "import"),
+)
 
 
 @pytest.fixture

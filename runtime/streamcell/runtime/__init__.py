@@ -15,11 +15,12 @@ from streamcell.runtime.errors import (
     SourceError,
     StreamcellError,
 )
-from streamcell.runtime.events import Event, Gap, Reset, Segment
-from streamcell.runtime.manifest import GapPolicy, InputSpec, Manifest, OutputSpec, Parity, StateSpec
+from streamcell.runtime.events import Event, Gap, Reset, Segment, Utterance
+from streamcell.runtime.manifest import GapPolicy, InputSpec, Link, Manifest, OutputSpec, Parity, StateSpec
 
 if TYPE_CHECKING:
     from streamcell.runtime.frames import Frames
+    from streamcell.runtime.linked import Linked
     from streamcell.runtime.model import Model
     from streamcell.runtime.models import bundled_models
     from streamcell.runtime.pool import StreamPool
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from streamcell.runtime.state import State
     from streamcell.runtime.stepper import Stepper
     from streamcell.runtime.stream import Stream
+    from streamcell.runtime.tokens import TokenStream
 
 __all__ = [
     "Event",
@@ -35,6 +37,8 @@ __all__ = [
     "GapPolicy",
     "InputError",
     "InputSpec",
+    "Link",
+    "Linked",
     "Manifest",
     "MissingExtraError",
     "Model",
@@ -52,17 +56,21 @@ __all__ = [
     "Stream",
     "StreamPool",
     "StreamcellError",
+    "TokenStream",
+    "Utterance",
     "bundled_models",
 ]
 
 _MODULES = {
     "Frames": "frames",
+    "Linked": "linked",
     "Model": "model",
     "Posteriors": "posteriors",
     "State": "state",
     "Stepper": "stepper",
     "Stream": "stream",
     "StreamPool": "pool",
+    "TokenStream": "tokens",
     "bundled_models": "models",
 }
 

@@ -94,7 +94,7 @@ class Posteriors:
         origin: Seconds: when the stream began or was last reset.
 
     Raises:
-        InputError: If the rate does not fit; models of features do not convert rates.
+        InputError: If the model takes tokens, or the rate does not fit; models of features do not convert rates.
         MissingExtraError: If rates differ and soxr is not installed.
 
     Examples:
@@ -112,6 +112,11 @@ class Posteriors:
         self, model: Model, sample_rate: int | None = None, quality: Quality = "live", steps: Steps | None = None
     ) -> None:
         spec = model.manifest.input
+        if spec.kind == "tokens":
+            raise InputError(
+                f"{model.manifest.name} takes tokens, which have no clock: use TokenStream, `streamcell generate` or "
+                "`streamcell label` with it"
+            )
         rate = spec.sample_rate if sample_rate is None else sample_rate
         if spec.kind == "features" and rate != spec.sample_rate:
             raise InputError(f"this model takes features at {spec.sample_rate} Hz, got {rate} Hz; convert them first")

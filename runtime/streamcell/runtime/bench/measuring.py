@@ -18,6 +18,7 @@ from streamcell.runtime.bench.streams import measure_streams, too_slow
 from streamcell.runtime.errors import InputError
 from streamcell.runtime.model import Model
 from streamcell.runtime.models import DEFAULT_MODEL, find_bundled
+from streamcell.runtime.stream import Stream
 
 __all__ = ["PARTS", "measure"]
 
@@ -52,8 +53,8 @@ def measure(
         progress: Is told what is done now.
 
     Raises:
-        InputError: If an argument does not fit.
-        ModelError: If the model cannot be run rightly.
+        InputError: If an argument does not fit, or the model takes tokens.
+        ModelError: If the model cannot be run rightly, or has no segments.
         SourceError: If the recording gives no usable samples.
         MissingExtraError: If what reads the recording is not installed.
 
@@ -64,6 +65,7 @@ def measure(
     """
     chosen = _chosen(parts, seconds)
     model = Model.open(source, threads=threads)
+    Stream(model)  # what is no stream is refused here, before anything is measured
     heard = Heard.of(model, audio)
     report = Report(_facts(source, model, heard), describe_machine(threads))
     report.warnings += _remarks(report.machine)

@@ -22,6 +22,8 @@ __all__ = ["main"]
 
 GROUP = "streamcell.commands"
 
+_LONGEST = 4000  # letters of a message
+
 _DESCRIPTION = (
     "Stream audio and sensor samples through recurrent networks, one step at a time, with the state as a value."
 )
@@ -31,6 +33,9 @@ examples:
   streamcell transcribe speech.wav                 the phones of a recording, with their times
   streamcell transcribe *.flac --format jsonl      the same for programs, one JSON object a file
   streamcell mic                                   the phones of what you say now
+  streamcell classify walk.csv --model waist.onnx  what a sensor's signals mean, at every sample
+  streamcell label digits.onnx three.wav           one label for a whole recording, text or picture
+  streamcell generate tales.onnx --prompt "Once"   text that a model of characters or words goes on with
   streamcell inspect phonemes-en                   what a model takes, gives and carries
 
 `streamcell COMMAND --help` explains a command. Results go to stdout, everything else to stderr.
@@ -52,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return 128 + signal.SIGPIPE
     except (StreamcellError, OSError) as error:
-        print(f"streamcell: error: {error}", file=sys.stderr)
+        print(f"streamcell: error: {_plain(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -68,7 +73,7 @@ def _run(arguments: list[str]) -> int:
         f"streamcell {name}", getattr(command, "DESCRIPTION", command.HELP), getattr(command, "EPILOG", "")
     )
     command.add_arguments(parser)
-    code: int = command.run(parser.parse_args(rest))
+    code: int = command.run(parser.parse_intermixed_args(rest))  # files may stand behind options, too
     return code
 
 
@@ -135,6 +140,14 @@ def _overview() -> str:
             text = f"({error})"
         lines.append(f"  {name:<12} {text}")
     return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Return a message without what would command a terminal, and not endless: names come from strangers' files."""
+    shown = "".join(
+        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text[:_LONGEST]
+    )
+    return shown if len(text) <= _LONGEST else f"{shown} ..."
 
 
 def _mend_outputs() -> None:
