@@ -201,6 +201,26 @@ def test_a_list_becomes_a_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert sum(duration for _, duration, _ in one.phones) == pytest.approx(one.phones[-1][0] + one.phones[-1][1])
 
 
+def test_recordings_of_a_list_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"audio": str(SAMPLES / "learner.flac"), "text": "/K/"}
+    (tmp_path / "list.jsonl").write_text(2 * (json.dumps(row) + "\n"))
+    assert main(["align", "--list", str(tmp_path / "list.jsonl")]) == 0
+    out, _ = capsys.readouterr()
+    assert [line for line in out.splitlines() if not line.startswith(" ")] == 2 * [f"{row['audio']}  2.630 s"]
+
+
+@pytest.mark.parametrize("bad", ['{"audio": "a.wav", "text": null}', '{"audio": 1, "text": "a"}', "[]", "{"])
+def test_a_list_is_checked_before_its_first_recording(
+    bad: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"audio": str(SAMPLES / "learner.flac"), "text": "/K/"}
+    (tmp_path / "list.jsonl").write_text(f"{json.dumps(row)}\n{bad}\n")
+    assert main(["align", "--list", str(tmp_path / "list.jsonl")]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert 'list.jsonl, line 2: expected a JSON object with "audio" and "text"' in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -209,7 +229,12 @@ def test_a_list_becomes_a_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ([str(SAMPLES / "learner.flac"), "W Q", "--written", "arpabet"], "expected phones of ARPAbet"),
         ([str(SAMPLES / "learner.flac"), "K " * 150, "--written", "arpabet"], "a frame each at least"),
         (["gone.wav", "/K/"], "gone.wav"),
-        (["--list", "gone.jsonl"], "--list gone.jsonl cannot be read"),
+        (["--list", "gone.jsonl"], "--list gone.jsonl cannot be read: No such file or directory\n"),
+        ([str(SAMPLES / "learner.flac"), "gone.txt"], "no such file: gone.txt"),
+        (
+            [str(SAMPLES / "learner.flac"), "k", "--written", "ipa", "--dictionary", "x.dict"],
+            "--dictionary is for a text of words",
+        ),
         (["--list", str(SAMPLES / "utterances.jsonl"), "--format", "textgrid"], "a TextGrid holds one recording"),
         ([str(SAMPLES / "learner.flac"), "/K/", "--model", "gone.onnx"], "gone.onnx"),
     ],

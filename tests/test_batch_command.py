@@ -132,6 +132,7 @@ def test_nothing_done_is_2(model: str, tmp_path: Path) -> None:
         (("a.wav", "--engine", "ray"), "--engine is for results in a folder"),
         (("a.wav", "--ray-address", "auto"), "--ray-address is for results in a folder"),
         (("a.wav", "--out", "o", "--ray-address", "auto"), "--ray-address is for --engine ray"),
+        (("a.wav", "--null"), "--null is for names on stdin"),
     ],
 )
 def test_bad_arguments_are_one_line(arguments: tuple[str, ...], message: str, model: str, tmp_path: Path) -> None:

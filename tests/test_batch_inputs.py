@@ -75,6 +75,19 @@ def test_odd_names_come_through_every_door(tmp_path: Path) -> None:
     assert [(item.path, item.name) for item in found] == [(path, str(i)) for i, path in enumerate(paths)]
 
 
+def test_only_line_feeds_end_the_rows_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path\na\u2028b.wav\nc\x0bd.wav\n", encoding="utf-8")
+    found = collect(read_manifest(tmp_path / "list.csv")).items
+    assert [item.name for item in found] == ["a\u2028b", "c\x0bd"]
+
+
+def test_a_pattern_without_a_folder_is_remarked(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"x")
+    (note,) = collect([Named(str(tmp_path / "a.wav"))], "*.flac").notes
+    assert "'*.flac' is for files in folders, and no folder is named" in note
+    assert not collect([Named(str(tmp_path))], "*.wav").notes
+
+
 def test_names_with_nul_are_asked_about() -> None:
     with pytest.raises(InputError, match="say --null"):
         read_lines(io.BytesIO(b"a.wav\0b.wav\0"))

@@ -6,6 +6,7 @@ import pytest
 from batches import json_lines
 from streamcell.runtime.batch import report
 from streamcell.runtime.batch.failures import Failures
+from streamcell.runtime.batch.journal import Journal, locked
 from streamcell.runtime.batch.report import Progress
 from streamcell.runtime.batch.run import Summary
 from streamcell.runtime.errors import InputError
@@ -86,17 +87,27 @@ def test_the_exit_code_says_whether_all_is_there(summary: Summary, code: int, te
 
 
 def test_failures_are_lines_and_without_any_there_is_no_file(tmp_path: Path) -> None:
-    (tmp_path / "failed.jsonl").write_text("of an earlier run")
-    failures = Failures(tmp_path)
-    assert not failures.path.exists()
-    failures.add("a\n\udcff.wav", "bad")
-    failures.add("b.wav", "worse")
-    assert json_lines(failures.path) == [
-        {"file": "a\n\udcff.wav", "error": "bad"},
-        {"file": "b.wav", "error": "worse"},
-    ]
-    assert failures.count == 2
-    failures.path.unlink()
-    failures.path.mkdir()
-    with pytest.raises(InputError, match="cannot remove"):
-        Failures(tmp_path)
+    with locked(tmp_path), Journal(tmp_path) as journal:
+        failures = Failures(tmp_path, journal)
+        assert not failures.path.exists()
+        failures.add("a\n\udcff.wav", "bad")
+        failures.add("b.wav", "worse")
+        assert json_lines(failures.path) == [
+            {"file": "a\n\udcff.wav", "error": "bad"},
+            {"file": "b.wav", "error": "worse"},
+        ]
+        assert failures.count == 2
+    with Journal(tmp_path) as journal:  # of the next run
+        assert not Failures(tmp_path, journal).path.exists()
+        failures.path.mkdir()
+        with pytest.raises(InputError, match="cannot remove"):
+            Failures(tmp_path, journal)
+
+
+def test_a_list_of_failures_of_somebody_else_is_not_touched_unasked(tmp_path: Path) -> None:
+    (tmp_path / "failed.jsonl").write_text("somebody's")
+    with locked(tmp_path), Journal(tmp_path) as journal:
+        with pytest.raises(InputError, match="is there already and no run of streamcell has written it"):
+            Failures(tmp_path, journal)
+        assert (tmp_path / "failed.jsonl").read_text() == "somebody's"
+        assert not Failures(tmp_path, journal, overwrite=True).path.exists()

@@ -205,3 +205,10 @@ def test_a_language_model_keeps_the_models_calibration(tmp_path: Path) -> None:
     assert found["calibration"] == model.manifest.decoder["calibration"]
     assert found["utterances"] == {"pause": 0.7}
     assert found["name"] == "ctc-beam"
+
+
+def test_the_models_own_utterances_are_kept(words: list[str]) -> None:
+    model = Model.open()
+    model = model.with_decoder({**model.manifest.decoder, "utterances": {"pause": 0.4, "longest": 9}})
+    asked = Namespace(lm=None, lexicon=words[1], dictionary=words[3], pause=None, ipa=False)
+    assert decoded(asked, model).manifest.decoder["utterances"] == {"pause": 0.4, "longest": 9}

@@ -100,6 +100,9 @@ def test_perplexity_is_of_rows_that_were_not_counted(folder: Path, capsys: pytes
         (("bad.jsonl",), "bad.jsonl, line 2: expected an object with phones"),
         (("odd.jsonl",), "odd.jsonl, line 1: expected phones as text"),
         (("text.txt", "--phones", "--order", "9"), "order must be from 1 to 4, got 9"),
+        (("text.txt", "--phones", "--dictionary", "words.dict"), "choose one"),
+        (("text.txt", "--phones", "--out", "no/such.arpa"), "expected a file in a folder that is there as --out"),
+        (("text.txt", "--phones", "--out", "."), "expected a file in a folder that is there as --out"),
     ],
 )
 def test_what_does_not_fit_is_one_line(
@@ -110,10 +113,25 @@ def test_what_does_not_fit_is_one_line(
     (folder / "bad.jsonl").write_text('{"phones": ["A"]}\n{"phones": 3}\n')
     (folder / "odd.jsonl").write_text('{"phones": [[0, 1, 2]]}\n')
     file, *rest = args
-    assert run(folder / file, *rest, "--out", folder / "x.arpa") == 2
+    assert run(folder / file, "--out", folder / "x.arpa", *rest) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(words, line)
     assert not (folder / "x.arpa").exists()
+
+
+def test_stress_of_phones_is_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "said.txt").write_text("K AE1 T\n")
+    assert run("--phones", folder / "said.txt", "--out", folder / "x.arpa") == 0
+    assert main(["transcribe", str(SAMPLES / "reader.flac"), "--lm", str(folder / "x.arpa")]) == 0
+    assert "AE1" not in (folder / "x.arpa").read_text()
+
+
+def test_an_ngram_of_other_phones_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "said.txt").write_text("p e q\n")
+    assert run("--phones", folder / "said.txt", "--out", folder / "x.arpa") == 0
+    assert main(["transcribe", str(SAMPLES / "reader.flac"), "--lm", str(folder / "x.arpa")]) == 2
+    err = capsys.readouterr().err
+    assert f"--lm {folder / 'x.arpa'} does not go with phonemes-en: the language model knows no 'AA'" in err
 
 
 def test_transcribe_decodes_with_it_one_by_one_and_in_processes(

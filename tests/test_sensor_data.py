@@ -140,6 +140,11 @@ def test_arguments_that_do_not_fit_hapt(settings: dict[str, object], says: str, 
         read_sensor("hapt", unpacked(tmp_path), **{"sample_rate": 50, **settings})  # type: ignore[arg-type]
 
 
+def test_the_files_of_hapt_are_looked_for_first(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="found it 0 times"):
+        hapt(tmp_path, channels=("x", "y"))
+
+
 def test_an_archive_that_is_none_or_is_cut_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("hello")
     with pytest.raises(SourceError, match=r"cannot read .*text\.zip as the archive"):
@@ -323,6 +328,12 @@ def test_what_is_wrong_with_a_sequence_is_named(text: str, says: str, tmp_path: 
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(SourceError, match=says):
         sequences(tmp_path / "x.csv")
+
+
+def test_a_folder_is_no_file_of_sequences(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("0,1,2\n")
+    with pytest.raises(SourceError, match=r'expected one CSV file .* there: x\.csv.*"recordings"'):
+        sequences(tmp_path)
 
 
 def data_of(**groups: list[int]) -> SensorData:

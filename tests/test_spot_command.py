@@ -69,7 +69,10 @@ def test_the_microphone_is_heard_until_it_ends(
     [
         (["police station", VOLUNTEER], "no pronunciation of 2 words is known; give a dictionary"),
         ([VOLUNTEER], "expected a phrase, got none"),
-        ([PHONES], "expected audio files, or mic alone, behind the phrases; got none"),
+        ([PHONES], "expected audio files, or mic alone, behind the phrases; got '/P AH L IY S"),
+        (["", VOLUNTEER], "one of the phrases is empty"),
+        ([PHONES, VOLUNTEER, "--seconds", "3"], "--seconds is for the microphone"),
+        ([PHONES, VOLUNTEER, "--device", "3"], "--device is for the microphone"),
         ([PHONES, VOLUNTEER, "mic"], "expected audio files, or mic alone"),
         ([PHONES, VOLUNTEER, "--threshold", "2"], "threshold must be a number above 0 to 1, got 2.0"),
         ([PHONES, VOLUNTEER, "--false-alarms", "0"], "false alarms must be a number per phrase-hour above 0"),

@@ -195,3 +195,10 @@ def test_a_models_own_table_counts() -> None:
     for table in ("x", [[0.1, 0.5]], [[1.0, 0.5], [0.1, 0.25]], [[0.1, 0.2], [1.0, 0.3]], [[0.0, 0.5], [1.0, 0.1]]):
         with pytest.raises(ModelError, match=r"manifest\.training\.spotting must"):
             threshold_for(tiny_manifest(training={"spotting": table}))
+
+
+def test_a_stream_with_a_decoder_of_its_own_is_not_saved_in_vain() -> None:
+    model = Model.open()
+    phrases = Lexicon.of(["/P AH L IY S/ /S T EY SH AH N/"])
+    with pytest.raises(InputError, match="cannot be saved; for words make a Stream of Model"):
+        DecodingStream(model, Spotter(model.manifest.outputs[0], phrases, 0.2)).snapshot()

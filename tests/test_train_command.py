@@ -1,10 +1,14 @@
 """`streamcell train` as users call it: what is wrong comes as one line and exit code 2."""
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from streamcell.train.command import add_arguments
+from streamcell.train.session import CHANGEABLE
 
 GOOD = 'task = "phonemes"\nname = "tiny"\n[data]\ncorpora = [{path = "speech/train", validation_speakers = ["1334"]}]\n'
 SMALL = """[model]
@@ -57,6 +61,13 @@ def test_resume_of_another_recipe_is_refused_and_nothing_is_lost(corpus: Path, t
     assert result.returncode == 2
     assert "another recipe (differs in model.hidden)" in result.stderr
     assert (out / "checkpoint.pt").read_bytes() == before
+
+
+def test_the_help_names_all_that_a_resumed_run_may_change() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    shown = " ".join(parser.format_help().split())
+    assert [key for key in CHANGEABLE if key.removeprefix("train.") not in shown] == []
 
 
 def test_threads_must_be_a_number(tmp_path: Path) -> None:

@@ -32,9 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="what to train, from what, how")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that the recipe's data are in")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder, made if it is not there")
-    parser.add_argument(
-        "--resume", action="store_true", help="continue the run in RUN exactly where its last checkpoint is"
+    resume = (
+        "continue the run in RUN where its last checkpoint is: exactly with the same recipe; learning_rate, warmup, "
+        "schedule, precision, clip, updates, validate_every and patience may be others from there on"
     )
+    parser.add_argument("--resume", action="store_true", help=resume)
     parser.add_argument(
         "--threads", type=_count, default=0, metavar="N", help="threads for the network (default: torch's choice)"
     )

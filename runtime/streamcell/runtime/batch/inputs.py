@@ -76,7 +76,10 @@ def collect(
     below = [file.below if root is None else _below(file, root) for file, _ in found]
     names = result_names(below, [name for _, name in found], paths) if once else below
     items = [Item(file.path, name, file.real) for (file, _), name in zip(found, names, strict=True)]
-    return Inputs(tuple(items), tuple(walk.unreadable), tuple(_notes(walk, twice)))
+    notes = _notes(walk, twice)
+    if pattern is not None and not any(os.path.isdir(one.path) for one in named):  # noqa: PTH112 - as above
+        notes.append(f"the pattern {pattern!r} is for files in folders, and no folder is named; it has no effect")
+    return Inputs(tuple(items), tuple(walk.unreadable), tuple(notes))
 
 
 def _file(one: Named) -> Found:

@@ -115,8 +115,8 @@ class Journal:
             WriteError: If the journal cannot be written.
         """
         if name not in self.begun:
-            self.begun.add(name)
             self._append({"begun": name})
+            self.begun.add(name)
 
     def finish(self, name: str, done: Done) -> None:
         """Note that a result is there, whole.

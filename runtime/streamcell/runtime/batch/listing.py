@@ -1,6 +1,7 @@
 """Lists of recordings: lines on standard input, or a manifest in JSON lines or CSV."""
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -90,8 +91,8 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    header, lines = text.partition("\n")[0], text.splitlines(keepends=True)
-    reader = csv.DictReader(lines, delimiter="\t" if "\t" in header else ",")
+    header = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in header else ",")
     columns: Iterable[str] = reader.fieldnames or ()
     if not set(_KEYS) & set(columns):
         raise ValueError(f"expected JSON objects, or a CSV header with one of {', '.join(_KEYS)}; got {header[:80]!r}")

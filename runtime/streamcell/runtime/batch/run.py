@@ -91,8 +91,8 @@ def transcribe_all(
         overwrite: Whether results that are there already, and that no earlier run has made, are replaced.
 
     Raises:
-        InputError: If the folder cannot be used, is being written to, or holds results and neither ``resume`` nor
-            ``overwrite`` says what to do with them.
+        InputError: If the folder cannot be used, is being written to, holds results and neither ``resume`` nor
+            ``overwrite`` says what to do with them, or holds somebody else's list of failures.
         ModelError: If the model cannot be used.
     """
     folder = Path(job.folder)
@@ -100,10 +100,11 @@ def transcribe_all(
         plan = _Plan(job, inputs.items, journal)
         todo = plan.left() if resume else list(inputs.items)
         plan.check_free(todo, resume=resume, overwrite=overwrite)
+        failures = Failures(folder, journal, overwrite=overwrite)
         folders = {path.parent for item in todo for path in plan.paths(item)}
         remove_unfinished(folders)  # of a run that was killed
         try:
-            return _Run(job, inputs, todo, journal).go(engine)
+            return _Run(job, inputs, todo, journal, failures).go(engine)
         finally:
             remove_unfinished(folders)  # of a process that was
 
@@ -150,14 +151,13 @@ class _Plan:
 class _Run:
     """Go through what is to be done."""
 
-    def __init__(self, job: Job, inputs: Inputs, todo: Sequence[Item], journal: Journal) -> None:
-        self._job, self._inputs, self._journal = job, inputs, journal
+    def __init__(self, job: Job, inputs: Inputs, todo: Sequence[Item], journal: Journal, failures: Failures) -> None:
+        self._job, self._inputs, self._journal, self._failures = job, inputs, journal, failures
         self._stamps = {item.name: Stamp.of(item.real) for item in todo}
         self._todo = sorted(todo, key=self._size, reverse=True)  # the longest first, so that all processes end together
         names = {item.name for item in todo}
         before = [item for item in inputs.items if item.name not in names]
         self._summary = Summary(before=len(before), cut=sum(journal.done[item.name].cut for item in before))
-        self._failures = Failures(Path(job.folder))
         self._progress = Progress(len(todo), sum(map(self._size, todo)))
         self._known, self._stop = 0, False
 

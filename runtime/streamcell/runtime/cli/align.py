@@ -65,9 +65,11 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("expected AUDIO and TEXT, or --list FILE.jsonl")
     if args.list and args.format == "textgrid":
         raise InputError("a TextGrid holds one recording; choose another --format for a --list")
+    if args.dictionary and args.written != "words":
+        raise InputError(f"--dictionary is for a text of words, and --written {args.written} says phones; choose one")
     model, code = options.open_model(args), 0
     dictionary = read_dictionary(args.dictionary) if args.dictionary else None
-    pairs = _listed(Path(args.list)) if args.list else iter([(args.audio, _said(args.text), dict[str, object]())])
+    pairs = list(_listed(Path(args.list))) if args.list else [(args.audio, _said(args.text), dict[str, object]())]
     for audio, text, row in pairs:
         try:
             aligned = align_file(model, audio, _script(text, args.written, dictionary))
@@ -76,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
             code = 2
             continue
         written = FORMATS[args.format](relabel(aligned, to_ipa) if args.ipa else aligned)
+        if args.list and args.format == "text":
+            written = f"{audio}  {aligned.duration:.3f} s\n{written}"
         if args.format == "utterances":
             written = json.dumps({**json.loads(written), **row}) + "\n"
         sys.stdout.write(written)
@@ -97,6 +101,8 @@ def _script(text: str, written: str, dictionary: "Dictionary | None") -> "Script
 def _said(text: str) -> str:
     """Return a text, or what the file of that name holds."""
     if not os.path.isfile(text):  # noqa: PTH113 - Path.is_file raises for a text that is too long to be a name
+        if text.endswith(".txt"):
+            raise InputError(f"no such file: {text}; expected a text, or a file of it")
         return text
     try:
         return Path(text).read_text(encoding="utf-8")
@@ -113,13 +119,16 @@ def _listed(path: Path) -> Iterator[tuple[str, str, dict[str, object]]]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--list {path} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"--list {path} cannot be read: {reason}") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 row = json.loads(line)
-                audio, text = str(row["audio"]), str(row["text"])
-            except (ValueError, KeyError, TypeError) as error:
+                audio, text = row["audio"], row["text"]
+            except (ValueError, KeyError, TypeError):
+                audio = text = None
+            if not isinstance(audio, str) or not isinstance(text, str):
                 wanted = 'a JSON object with "audio" and "text"'
-                raise InputError(f"{path}, line {number}: expected {wanted}, got {line!r:.80}") from error
+                raise InputError(f"{path}, line {number}: expected {wanted}, got {line!r:.80}")
             yield str(path.parent / audio), text, {key: value for key, value in row.items() if key != "phones"}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamcell.runtime.cli import options
-from streamcell.runtime.errors import InputError
+from streamcell.runtime.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from streamcell.runtime.model import Model
@@ -26,16 +26,21 @@ def decoded(args: argparse.Namespace, model: "Model") -> "Model":
     """Return the model with the decoder that `add_decoding` was asked for.
 
     Raises:
-        InputError: If a file cannot be read or does not fit, or options exclude each other.
-        ModelError: If the decoder does not fit the model.
+        InputError: If a file cannot be read or does not fit the model, or options exclude each other.
+        ModelError: If the model's own decoder does not fit it.
     """
     from streamcell.runtime.decode import make_decoder
 
+    make_decoder(model.manifest)
     settings = _settings(args, model)
     if args.pause is not None:
         settings = {**(settings or model.manifest.decoder), "utterances": {"pause": args.pause}}
     model = model if settings is None else model.with_decoder(settings)
-    make_decoder(model.manifest)  # now, not with the first file
+    try:
+        make_decoder(model.manifest)  # now, not with the first file
+    except ModelError as error:
+        asked = f"--lm {args.lm}" if args.lm else f"--lexicon {args.lexicon}"
+        raise InputError(f"{asked} does not go with {model.manifest.name}: {error.__cause__ or error}") from error
     return model
 
 
@@ -47,10 +52,12 @@ def _settings(args: argparse.Namespace, model: "Model") -> dict[str, Any] | None
         raise InputError("--lm is for phones and --lexicon for words; choose one")
     if args.ipa and args.lexicon:
         raise InputError("--ipa is for phones and --lexicon gives words; choose one")
+    own = model.manifest.decoder
     if args.lexicon:
-        return {"name": "words", "lexicon": _lexicon(args.lexicon, args.dictionary)}
+        carried = {key: own[key] for key in ("utterances",) if key in own}
+        return {"name": "words", "lexicon": _lexicon(args.lexicon, args.dictionary), **carried}
     if args.lm:
-        carried = {key: value for key, value in model.manifest.decoder.items() if key == "calibration"}
+        carried = {key: own[key] for key in ("calibration", "utterances") if key in own}
         return {"name": "ctc-beam", "lm": _lm(args.lm), **carried}
     return None
 

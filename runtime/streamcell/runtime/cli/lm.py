@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="text, phones, or a corpus (.jsonl)")
     parser.add_argument("--dictionary", type=Path, metavar="FILE", help="how words are said, in the CMU format")
-    parser.add_argument("--phones", action="store_true", help="text files hold phones, parted by spaces")
+    phones = "text files hold phones, parted by spaces; stress is left out"
+    parser.add_argument("--phones", action="store_true", help=phones)
     text = "for a word with several pronunciations: the first, or all, with equal weights (default: first)"
     parser.add_argument("--variants", choices=("first", "all"), default="first", help=text)
     parser.add_argument("--order", type=int, default=2, metavar="N", help="phones in a row, 1 to 4 (default: 2)")
@@ -51,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     """Count, measure, write; return 0."""
     from streamcell.runtime.lm import train_ngram, write_arpa
 
+    if args.out.is_dir() or not args.out.parent.is_dir():
+        raise InputError(f"expected a file in a folder that is there as --out, got {args.out}")
     said = _Said(args)
     given = [(phones, weight) for file in args.files for phones, weight in said.read(file) if phones]
     if not given:
@@ -78,12 +81,19 @@ def _is_held(row: tuple[str, ...]) -> bool:
     return zlib.crc32(" ".join(row).encode()) % _HELD == 0
 
 
+def _bare(phone: str) -> str:
+    """Return a phone of ARPAbet without its stress, any other as it is."""
+    return bare if (bare := phone.rstrip("012")) in ARPABET else phone
+
+
 class _Said:
     """Read files of all kinds, and count words that are not in the dictionary."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         from streamcell.runtime.words import read_dictionary
 
+        if args.phones and args.dictionary:
+            raise InputError("--phones says that the files hold phones and --dictionary how words are said; choose one")
         texts = [file for file in args.files if file.suffix != ".jsonl" and not args.phones]
         if texts and args.dictionary is None:
             raise InputError(f"{texts[0]} is plain text: give --dictionary, or --phones if it holds phones")
@@ -97,7 +107,7 @@ class _Said:
 
         if self._phones or file.suffix == ".jsonl":
             rows = read_corpus_phones(file) if file.suffix == ".jsonl" else read_phones(file)
-            yield from ((tuple(phone for phone in row if phone != SILENCE), 1.0) for row in rows)
+            yield from ((tuple(_bare(phone) for phone in row if phone != SILENCE), 1.0) for row in rows)
             return
         for _, line in read_lines(file):
             self._words += len(line.split())

@@ -126,6 +126,8 @@ def _inputs(args: argparse.Namespace) -> "Inputs":
         named += read_manifest(path)
     if not args.files and not args.list:
         raise InputError("name at least one audio file or folder, - for names on stdin, or a --list")
+    if args.null and "-" not in args.files:
+        raise InputError("--null is for names on stdin; name - where they come")
     inputs = collect(named, args.pattern, args.root, once=args.out is not None)
     for note in inputs.notes:
         print(f"streamcell: note: {note}", file=sys.stderr)

@@ -15,7 +15,7 @@ __all__ = ["DecodingStream", "find_words"]
 
 
 class DecodingStream(Stream):
-    """Stream with another decoder than the model's.
+    """Stream with another decoder than the model's; it cannot be saved, since the model does not name its decoder.
 
     Args:
         model: The model.
@@ -44,6 +44,16 @@ class DecodingStream(Stream):
     ) -> None:
         super().__init__(model, sample_rate, quality, invalid)
         self._decoder = decoder
+
+    def snapshot(self) -> bytes:
+        """Refuse: nothing could be made of the bytes.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            "a stream with a decoder of its own cannot be saved; for words make a Stream of Model.with_decoder instead"
+        )
 
 
 def find_words(model: Model, path: str | Path, decoder: Decoder, invalid: Invalid = "error") -> Transcript:

@@ -12,6 +12,7 @@ from streamcell.runtime.errors import SourceError
 from streamcell.train.data.recording import Recording, SensorData, need_channels
 
 BLOCK = 32  # rows
+_MOST_NAMES = 5  # of files in a message
 
 
 def read_csv_sequences(
@@ -36,6 +37,12 @@ def read_csv_sequences(
         SourceError: The file cannot be read, or a row is no sequence.
     """
     names = need_channels(channels, "sequences")
+    if path.is_dir():
+        there = ", ".join(sorted(file.name for file in path.glob("*.csv"))[:_MOST_NAMES]) or "none"
+        raise SourceError(
+            f'expected one CSV file with a sequence a row (format "sequences"), got the folder {path}; name the file '
+            f'in the recipe (CSV files there: {there}), or say format = "recordings" for a folder of recordings'
+        )
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -57,13 +57,13 @@ def read_hapt(
         InputError: An argument does not fit.
         SourceError: The corpus is not there, or not as published.
     """
-    columns = _places(channels or CHANNELS, CHANNELS, "channels")
-    own = tuple(UNITS[column] for column in columns)
-    if sample_rate != SAMPLE_RATE or (units and tuple(units) != own):
-        raise InputError(
-            f"HAPT is recorded at {SAMPLE_RATE} Hz in units of {list(own)}; got {sample_rate} Hz, {list(units)}"
-        )
-    with closing(_Files(path)) as files:
+    with closing(_Files(path)) as files:  # first: what is wrong elsewhere matters once the corpus is there
+        columns = _places(channels or CHANNELS, CHANNELS, "channels")
+        own = tuple(UNITS[column] for column in columns)
+        if sample_rate != SAMPLE_RATE or (units and tuple(units) != own):
+            raise InputError(
+                f"HAPT is recorded at {SAMPLE_RATE} Hz in units of {list(own)}; got {sample_rate} Hz, {list(units)}"
+            )
         activities = _activities(files)
         chosen = _places(labels or activities, activities, "labels")
         index = np.full(len(activities), UNSAID, np.int64)
