@@ -64,7 +64,7 @@ def theirs(tmp_path: Path) -> Path:
 
 def called(path: Path, *more: str | Path) -> list[str]:
     files = ["--manifest", path.parent / "card.toml", "--out", path.parent / "new.onnx"]
-    return ["adopt", *map(str, [path, *files, *more])]
+    return ["adopt", "--trust", *map(str, [path, *files, *more])]  # in this process
 
 
 def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:

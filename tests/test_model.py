@@ -97,7 +97,7 @@ def test_threads_share_a_model(model: Model) -> None:
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.zeros((1, STEP)), r"samples must be a float32 array \[B, N\], got float64 \[1, 16\]"),
+        (np.zeros((1, STEP)), r"samples must be of float32 \[B, N\], got float64 \[1, 16\]"),
         (np.zeros(STEP, np.float32), r"got float32 \[16\]"),
         (np.zeros((1, STEP, 1), np.float32), r"got float32 \[1, 16, 1\]"),
         ([[0.0] * STEP], "got list"),
@@ -172,7 +172,7 @@ def test_features_and_no_state() -> None:
     outputs, state = model.step(np.ones((2, 5, 3), np.float32), model.initial_state(2))
     np.testing.assert_array_equal(outputs["logits"], np.full((2, 5, 2), [9, 12], np.float32))
     assert (len(state), state.batch) == (0, 2)
-    with pytest.raises(InputError, match=r"x must be a float32 array \[B, T, 3\], got float32 \[2, 5, 4\]"):
+    with pytest.raises(InputError, match=r"x must be of float32 \[B, T, 3\], got float32 \[2, 5, 4\]"):
         model.step(np.ones((2, 5, 4), np.float32), state)
     with pytest.raises(InputError, match="one or more whole steps of one frame, got 0"):
         model.step(np.ones((2, 0, 3), np.float32), state)
@@ -361,7 +361,7 @@ def test_a_graph_that_onnx_runtime_refuses(
     data = (
         tiny_model().replace(b"squashed", b"squash\xe8d", 1) if isinstance(change, str) else tiny_model(change=change)
     )
-    with pytest.raises(ModelError, match=r"ONNX Runtime cannot load the graph|the model failed"):
+    with pytest.raises(ModelError, match=r"ONNX Runtime cannot load the graph|the model failed|is not text"):
         Model.open(data)
     assert capfd.readouterr() == ("", "")
 

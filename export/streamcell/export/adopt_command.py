@@ -2,13 +2,16 @@
 
 import argparse
 import importlib.util
+import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamcell.export.files import add_audio, check_target, recordings, whole_or_nothing
-from streamcell.runtime.errors import InputError, MissingExtraError
+from streamcell.runtime.cli import options
+from streamcell.runtime.errors import InputError, MissingExtraError, ModelError
+from streamcell.runtime.trial import apart
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +58,9 @@ The card is TOML:
   batch_axis = 1
 """
 
+_SECONDS = 300.0  # of processor time
+_MEMORY = 8 << 30  # of address space, beside 16 times the file
+
 NEEDS = ("torch", "onnx", "onnxscript")
 
 
@@ -64,10 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", type=Path, required=True, metavar="CARD.toml", help="what you know of it")
     parser.add_argument("--out", type=Path, required=True, metavar="NEW.onnx", help="the file to write")
     add_audio(parser)
+    options.add_trust(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Adopt, prove, write; return the exit code."""
+    """Adopt, prove, write, in a process of its own unless the file is trusted; return the exit code."""
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(", ".join(missing), "export", "to adopt a model")
@@ -77,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
     from streamcell.export.adopt.source import read_source
 
     check_target(args.out)
+    if not args.trust:
+        return _apart(args)
     source = read_source(args.model)
     card = read_card(args.manifest, partial(example, source))
     adopted = adopt(source, card, _sounds(args, card))
@@ -84,6 +93,23 @@ def run(args: argparse.Namespace) -> int:
         partial_file.write_bytes(adopted.data)
     print("\n".join(_summary(args.out, source, card, adopted)))
     return 0
+
+
+def _apart(args: argparse.Namespace) -> int:
+    """Do the same in a process with limits: all operators of ONNX may be in the file, loops without end too."""
+    arguments = [str(args.model), f"--manifest={args.manifest}", f"--out={args.out}"]
+    if args.audio:
+        arguments += ["--audio", *map(str, args.audio)]
+    size = args.model.stat().st_size if args.model.is_file() else 0
+    try:
+        code, out, err = apart(
+            "streamcell.export.adopt.limited", arguments, seconds=_SECONDS, memory=_MEMORY + 16 * size
+        )
+    except ModelError as error:
+        raise ModelError(f"{args.model}: {error}") from error
+    print(out, end="", flush=True)
+    print(err, end="", file=sys.stderr, flush=True)
+    return code
 
 
 def _sounds(args: argparse.Namespace, card: "Card") -> "Mapping[str, NDArray[np.float32]]":

@@ -110,7 +110,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the manifest as JSON, every key written out."""
-        return json.dumps({"version": MANIFEST_VERSION, **asdict(self)}, allow_nan=False, ensure_ascii=False)
+        return _plain({"version": MANIFEST_VERSION, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
@@ -127,6 +127,7 @@ class Manifest:
         """
         try:
             values = json.loads(text, parse_constant=_refuse_constant)
+            _plain(values).encode()  # 1e999 is infinite, half a surrogate pair cannot be written
         except (ValueError, RecursionError) as error:
             raise ModelError(f"the manifest is not JSON ({error}); export the model again") from error
         if not isinstance(values, dict):
@@ -137,6 +138,11 @@ class Manifest:
             advice = "Upgrade streamcell" if newer else "Export the model again"
             raise ModelError(f"manifest.version is {version!r}; this streamcell reads {MANIFEST_VERSION}. {advice}")
         return read(cls, values, "manifest")
+
+
+def _plain(values: object) -> str:
+    """Return JSON as RFC 8259 wants it: numbers are finite, text is itself."""
+    return json.dumps(values, allow_nan=False, ensure_ascii=False)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -178,7 +178,8 @@ class Model:
         wanted = spec.sizes(1, 1)
         same = isinstance(x, np.ndarray) and x.dtype == spec.dtype
         if not same or x.ndim != len(wanted) or x.shape[2:] != wanted[2:]:
-            raise InputError(f"{spec.name} must be of {spec.dtype} {_AXES[spec.kind]}, got {_describe(x)}")
+            axes = _AXES[spec.kind].replace("channels", str(spec.channels))
+            raise InputError(f"{spec.name} must be of {spec.dtype} {axes}, got {_describe(x)}")
         steps, rest = divmod(x.shape[1], spec.samples_per_step)
         if rest or steps < 1 or (fixed is not None and steps != fixed):
             unit = f"{spec.samples_per_step} samples" if spec.kind == "audio" else "one row"
@@ -198,7 +199,14 @@ class Model:
         except ORT_ERRORS as error:
             raise ModelError(f"the model failed on {_describe(x)}: {error}") from error
         outputs = {output.name: value for output, value in zip(self._manifest.outputs, found, strict=False)}
-        for name, value in outputs.items():
+        rows, steps = x.shape[0], x.shape[1] // self._manifest.input.samples_per_step
+        for output in self._manifest.outputs:
+            name, value, shape = output.name, outputs[output.name], (rows, steps, len(output.labels))
+            if value.shape != shape:
+                raise ModelError(
+                    f"output {name!r} must be {list(shape)} (streams, steps, labels) after {steps} steps, "
+                    f"the graph gives {list(value.shape)}"
+                )
             if not np.isfinite(value).all():
                 raise ModelError(f"the model gave {name!r} that are not finite; its weights or input are broken")
         try:
@@ -207,18 +215,10 @@ class Model:
             raise ModelError(f"the model does not give the states that its manifest promises: {error}") from error
 
     def _probe(self) -> None:
-        """Run a step or two, and check that what comes back has the shapes that the manifest promises."""
+        """Run a step or two: what comes back must have the shapes that the manifest promises."""
         spec, batch = self._manifest.input, 2 if self._manifest.batch_invariant else 1
         for steps in (1, 2) if self._manifest.steps_per_call is None else (self._manifest.steps_per_call,):
-            x = np.zeros(spec.sizes(batch, steps), spec.dtype)
-            outputs, _ = self._run(x, self.initial_state(batch))
-            for output in self._manifest.outputs:
-                shape = (batch, steps, len(output.labels))
-                if outputs[output.name].shape != shape:
-                    raise ModelError(
-                        f"output {output.name!r} must be {list(shape)} (streams, steps, labels) after {steps} steps, "
-                        f"the graph gives {list(outputs[output.name].shape)}"
-                    )
+            self._run(np.zeros(spec.sizes(batch, steps), spec.dtype), self.initial_state(batch))
 
 
 def _bundled(source: str | Path | bytes | None) -> Traversable | None:

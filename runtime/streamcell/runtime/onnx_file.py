@@ -12,8 +12,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from streamcell.runtime.errors import ModelError
 from streamcell.runtime.protobuf import Budget, Message
+from streamcell.runtime.sizes import check_sizes
 
 __all__ = ["MAX_FILE", "Graph", "Node", "OnnxFile", "Tensor", "Value", "check_graph", "read_onnx"]
 
@@ -30,7 +33,7 @@ _MAX_PADDED = 2  # axes of a Pad
 # fmt: off
 _OPERATORS = {
     "": frozenset((
-        "Abs", "Add", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvInteger",
+        "Abs", "Add", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvInteger", "CumSum",
         "DequantizeLinear", "Div", "DynamicQuantizeLinear", "Elu", "Erf", "Exp", "Flatten", "GRU", "Gather", "Gemm",
         "HardSigmoid", "HardSwish", "Identity", "LSTM", "LayerNormalization", "LeakyRelu", "Log", "LogSoftmax",
         "MatMul", "MatMulInteger", "Max", "Min", "Mul", "Neg", "PRelu", "Pad", "Pow", "QLinearConv", "QLinearMatMul",
@@ -62,7 +65,8 @@ _SIZES = dict(_DTYPES.values())
 class Tensor:
     """Describe a constant tensor: ``stored`` bytes of data lie in the file, or elsewhere if ``external``.
 
-    ``numbers`` are its values where it holds few integers, as indices and amounts are.
+    ``numbers`` are its values where it holds few integers, as indices and amounts are; ``finite`` says whether none is
+    NaN, nor infinite but where it holds one number, a bound.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Tensor:
     raw: bool
     external: bool
     numbers: tuple[int, ...]
+    finite: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +90,12 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Describe one operator: its inputs, integer attributes, constant tensors, subgraphs, and if any are sparse."""
+    """Describe one operator: inputs, outputs, integer attributes, constant tensors, subgraphs, if any are sparse."""
 
     operator: str
     domain: str
     inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     integers: tuple[int, ...]
     tensors: tuple[Tensor, ...]
     subgraphs: tuple["Graph", ...]
@@ -144,8 +150,8 @@ def check_graph(file: OnnxFile) -> None:
 
     Raises:
         ModelError: If there are operators outside the allow-list (Loop, If, Scan, custom ones), functions, subgraphs,
-            sparse or external tensors, tensors whose data does not match their shape, absurd sizes, or a Concat of
-            something with itself.
+            sparse or external tensors, tensors whose data does not match their shape or is not finite, absurd sizes,
+            sizes that depend on what the model hears, or a Concat of something with itself.
     """
     if file.functions or file.training:
         what = f"functions ({', '.join(file.functions)})" if file.functions else "training information"
@@ -162,6 +168,7 @@ def check_graph(file: OnnxFile) -> None:
     tensors = [*file.graph.initializers, *(tensor for node in nodes for tensor in node.tensors)]
     for tensor in tensors:
         _check_tensor(tensor)
+    check_sizes(file.graph)
     for value in (*file.graph.inputs, *file.graph.outputs):
         sizes = [size for size in value.shape or () if isinstance(size, int)]
         if math.prod(sizes) > _MAX_NUMBERS or any(size < 0 for size in sizes):
@@ -207,6 +214,8 @@ def _check_tensor(tensor: Tensor) -> None:
             f"tensor {tensor.name!r} of shape {list(tensor.shape)} needs {expected} bytes, "
             f"the file has {tensor.stored}. Download or export it again"
         )
+    if not tensor.finite:
+        raise ModelError(f"tensor {tensor.name!r} holds NaN or infinite numbers; train or export the model again")
 
 
 def _name(node: Node) -> str:
@@ -271,6 +280,7 @@ def _node(message: Message, depth: int) -> Node:
         operator=message.text(4),
         domain="" if domain == "ai.onnx" else domain,
         inputs=message.texts(1),
+        outputs=message.texts(2),
         integers=tuple(number for item in attributes for number in (item.integer(3), *item.integers(8))),
         tensors=tuple(map(_tensor, tensors)),
         subgraphs=tuple(_graph(graph, depth + 1) for graph in graphs),
@@ -286,15 +296,33 @@ def _one_or_many(attribute: Message, one: int, many: int, name: str) -> list[Mes
 def _tensor(message: Message) -> Tensor:
     name, raw, shape = message.text(8), message.blob(9), message.integers(1)
     _check_rank(len(shape), name)
+    dtype = _dtype(message.integer(2), name)
     return Tensor(
         name=name,
-        dtype=_dtype(message.integer(2), name),
+        dtype=dtype,
         shape=shape,
         stored=sum(map(message.size, (4, 5, 7, 10, 11))) if raw is None else len(raw),
         raw=raw is not None,
         external=message.has(13) or message.integer(14) != 0,
-        numbers=_numbers(message, raw, shape) if message.integer(2) == 7 else (),
+        numbers=_numbers(message, raw, shape) if dtype == "int64" else (),
+        finite=_finite(message.arrays(4) + message.arrays(10) if raw is None else [raw], dtype),
     )
+
+
+def _finite(parts: list[memoryview], dtype: str) -> bool:
+    """Say whether floating-point numbers have no NaN among them, nor infinity where there are several."""
+    if "float" not in dtype:
+        return True
+    size = _SIZES[dtype]
+    for part in parts:
+        numbers = np.frombuffer(part[: len(part) // size * size], "<u2" if dtype == "bfloat16" else f"<f{size}")
+        if dtype == "bfloat16":  # the upper half of a float32
+            numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
+        lone = len(parts) == len(numbers) == 1
+        ends = np.array([numbers.min(initial=0), numbers.max(initial=0)])
+        if not np.isfinite(ends).all() and not (lone and not np.isnan(ends).any()):
+            return False
+    return True
 
 
 def _numbers(message: Message, raw: memoryview | None, shape: tuple[int, ...]) -> tuple[int, ...]:

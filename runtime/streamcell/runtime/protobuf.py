@@ -15,15 +15,22 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 @dataclass(slots=True)
 class Budget:
-    """Bound the work that a file can ask for: ``fields`` counts down to a `ModelError`."""
+    """Bound the work that a file can ask for: ``fields`` and ``text`` (bytes) count down to a `ModelError`."""
 
-    fields: int = 2_000_000
+    fields: int = 300_000
+    text: int = 16 << 20
 
     def spend(self) -> None:
         """Count one field."""
         self.fields -= 1
         if self.fields < 0:
             raise ModelError("the file has absurdly many parts; expected an ONNX file that streamcell exported")
+
+    def read(self, size: int) -> None:
+        """Count ``size`` bytes of text, names and metadata: what is read of them takes many times the room."""
+        self.text -= size
+        if self.text < 0:
+            raise ModelError("the file has absurdly much text; expected an ONNX file that streamcell exported")
 
 
 class Message:
@@ -106,11 +113,17 @@ class Message:
             found.append(Message(value, name, self._budget))
         return found
 
+    def arrays(self, number: int) -> list[memoryview]:
+        """Return the bytes of a repeated field of numbers of fixed size, packed or not."""
+        return [value for _, value in self._fields.get(number, []) if isinstance(value, memoryview)]
+
     def size(self, number: int) -> int:
         """Return how many bytes a repeated field of numbers holds, at least; a lone integer counts as one."""
         return sum(1 if isinstance(value, int) else len(value) for _, value in self._fields.get(number, []))
 
     def _decoded(self, number: int, value: int | bytes | memoryview) -> str:
+        assert not isinstance(value, int)
+        self._budget.read(len(value))
         try:
             return bytes(value).decode()
         except UnicodeDecodeError as error:

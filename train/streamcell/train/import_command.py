@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from streamcell.runtime.cli import options
 from streamcell.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dictionary", metavar="FILE", help="a pronouncing dictionary in the CMU format")
     parser.add_argument("--split", metavar="NAME", help="which part, for common_voice and an4")
     parser.add_argument("--model", metavar="NAME|PATH", help="tells the times of phones (default: phonemes-en)")
+    options.add_trust(parser)
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
 
 
@@ -62,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.out / 'utterances.jsonl'} is there already; name another --out, or move it away")
     if args.dictionary is None and args.kind != "timit":
         raise InputError("words become phones by a dictionary; give one in the CMU format with --dictionary")
+    options.open_model(args)  # what every process opens has passed a trial
     dictionary = read_dictionary(args.dictionary) if args.dictionary else {}
     spoken = list(_spoken(args))
     shown = sys.stderr.isatty()

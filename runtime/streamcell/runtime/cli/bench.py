@@ -39,6 +39,7 @@ _PICTURES = (".png", ".svg", ".pdf")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("model", nargs="?", metavar="MODEL", help=options.MODEL_HELP)
+    options.add_trust(parser)
     parser.add_argument(
         "--seconds", type=float, default=50.0, metavar="S", help="how long the parts take together, about (default: 50)"
     )
@@ -54,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print the table, write what was asked for."""
     _check(args)
     from streamcell.runtime.bench import measure
+
+    options.open_model(args)  # what is measured, here and in new processes, has passed a trial
 
     report: Report | None = None
     settings = {"seconds": args.seconds, "threads": args.threads, "audio": args.audio, "day": args.day}

@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sources = "a file, - for standard input, serial:PORT?baud=115200, or mqtt://[user:password@]host[:port]/topic"
     parser.add_argument("source", metavar="SOURCE", help=sources)
     parser.add_argument("--model", metavar="PATH", required=True, help="an .onnx file that takes readings")
+    options.add_trust(parser)
     options.add_readings(parser)
     limit = "end after N seconds of readings; of a live source after N seconds of waiting for them, too"
     parser.add_argument("--seconds", type=float, metavar="N", help=limit)
@@ -74,10 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Hear the source until it ends; print events, and a summary on stderr. Return 1 if events were not sent."""
     from streamcell.runtime.cli.classify_report import Summary
-    from streamcell.runtime.model import Model
     from streamcell.runtime.sources import open_readings
 
-    model = Model.open(args.model)
+    model = options.open_model(args)
     _check(args, model.manifest)
     names = options.channels(args, model.manifest.input)
     on_error: OnError = args.on_error or "stop"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamcell.runtime.cli import options
+from streamcell.runtime.cli import options, texts
 
 if TYPE_CHECKING:
     from streamcell.runtime.manifest import Manifest, OutputSpec
@@ -31,19 +31,19 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("model", nargs="?", metavar="MODEL", help=options.MODEL_HELP)
+    options.add_trust(parser)
     parser.add_argument("--json", action="store_true", help="print the manifest as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the manifest, readable or as JSON."""
-    from streamcell.runtime.model import Model
-
-    model = Model.open(args.model)
+    model = options.open_model(args)
     if args.json:
         print(json.dumps(json.loads(model.manifest.to_json()), indent=2))
         return 0
     for key, value in _facts(model, args.model):
-        print(f"{key:<14}{textwrap.fill(value, 100, subsequent_indent=' ' * 14, break_long_words=False)}")
+        said = texts.plain(value, _LINE)
+        print(f"{key:<14}{textwrap.fill(said, 100, subsequent_indent=' ' * 14, break_long_words=False)}")
     return 0
 
 
@@ -68,6 +68,7 @@ def _facts(model: "Model", name: str | None) -> Iterator[tuple[str, str]]:
 
 
 _LONGEST, _SHOWN = 500, 40  # characters of a value
+_LINE = 20_000  # of all that stands under one name
 _MOST = 100  # labels
 
 _GAPS = {"fill": "heard as silence", "hold": "skipped, the state is kept"}

@@ -16,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 from typing import Any, TextIO
 
+from streamcell.runtime.cli import texts
 from streamcell.runtime.errors import StreamcellError
 
 __all__ = ["main"]
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return 128 + signal.SIGPIPE
     except (StreamcellError, OSError) as error:
-        print(f"streamcell: error: {_plain(str(error))}", file=sys.stderr)
+        print(f"streamcell: error: {texts.plain(str(error), _LONGEST)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -140,14 +141,6 @@ def _overview() -> str:
             text = f"({error})"
         lines.append(f"  {name:<12} {text}")
     return "\n".join(lines)
-
-
-def _plain(text: str) -> str:
-    """Return a message without what would command a terminal, and not endless: names come from strangers' files."""
-    shown = "".join(
-        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text[:_LONGEST]
-    )
-    return shown if len(text) <= _LONGEST else f"{shown} ..."
 
 
 def _mend_outputs() -> None:

@@ -15,13 +15,34 @@ MODEL_HELP = "a bundled model's name or an .onnx file (default: phonemes-en)"
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--model`` and ``--ipa``."""
-    parser.add_argument("--model", metavar="NAME|PATH", help=MODEL_HELP)
+    """Declare ``--model``, ``--trust`` and ``--ipa``."""
+    add_model_alone(parser)
     parser.add_argument("--ipa", action="store_true", help="write phones in IPA instead of ARPAbet")
 
 
-def open_model(args: argparse.Namespace) -> "Model":
-    """Open what `add_model` was given; with ``--ipa``, make sure that the model's labels can be written so.
+def add_model_alone(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--model`` and ``--trust``."""
+    parser.add_argument("--model", metavar="NAME|PATH", help=MODEL_HELP)
+    add_trust(parser)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--trust``."""
+    text = (
+        "open a model file without a trial. A file that does not come along is first opened by a process with little "
+        "memory and time, where a file that means harm hurts nobody; one that has passed is not tried again"
+    )
+    parser.add_argument("--trust", action="store_true", help=text)
+
+
+def open_model(args: argparse.Namespace, other: str | None = None) -> "Model":
+    """Open the model that was named, after a trial where `add_trust` was not told to leave it out.
+
+    With ``--ipa``, make sure that the model's labels can be written so.
+
+    Args:
+        args: With ``model`` and ``trust``; ``ipa`` where there is such an option.
+        other: Another model than ``args.model``.
 
     Raises:
         ModelError: If the file cannot be run rightly.
@@ -30,8 +51,8 @@ def open_model(args: argparse.Namespace) -> "Model":
     from streamcell.runtime.model import Model
     from streamcell.runtime.phones import check_arpabet
 
-    model = Model.open(args.model)
-    if args.ipa:
+    model = Model.open(args.model if other is None else other, trust=args.trust)
+    if getattr(args, "ipa", False):
         output = model.manifest.outputs[0]
         check_arpabet(label for index, label in enumerate(output.labels) if index != output.blank)
     return model
@@ -72,3 +93,14 @@ def channels(args: argparse.Namespace, spec: "InputSpec") -> list[str]:
     if len(given) != len(names):
         raise InputError(f"--channels must name {len(names)} columns, for {', '.join(names)}; got {len(given)}")
     return given
+
+
+def seconds(text: str) -> float:
+    """Read a positive number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return value

@@ -46,23 +46,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--threshold", type=float, metavar="X", help="score that a hit needs, from 0 to 1")
     text = "false alarms per phrase and hour to aim for (default: 0.1)"
     how.add_argument("--false-alarms", type=float, metavar="N", help=text)
-    parser.add_argument("--model", metavar="NAME|PATH", help=options.MODEL_HELP)
+    options.add_model_alone(parser)
     parser.add_argument("--format", choices=("text", "jsonl"), default="text", help="default: text")
     parser.add_argument("--device", metavar="NAME|NUMBER", help="a microphone (default: the system's)")
-    parser.add_argument("--seconds", type=float, metavar="N", help="end the microphone after N seconds")
+    parser.add_argument("--seconds", type=options.seconds, metavar="N", help="end the microphone after N seconds")
     options.add_gap(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the phrases that are found; return 0, 1 (a file was cut) or 2 (a file could not be read)."""
-    from streamcell.runtime.model import Model
     from streamcell.runtime.words import find_words
 
+    if not all(word.strip() for word in args.words):
+        raise InputError("one of the phrases is empty; expected words, or phones in slashes, as in '/T ER N/'")
     names = [word for word in args.words if word == _MIC or Path(word).suffix.lower() in _SOUND or Path(word).exists()]
-    phrases = _phrases(args, [word for word in args.words if word not in names])
     if not names or (_MIC in names and len(names) > 1):
-        raise InputError(f"expected audio files, or {_MIC} alone, behind the phrases; got {' '.join(names) or 'none'}")
-    model, invalid, write = Model.open(args.model), options.invalid(args), files.writer(args.format)
+        got = " ".join(names) or f"{', '.join(map(repr, args.words))}, of which none is a file"
+        raise InputError(f"expected audio files, or {_MIC} alone, behind the phrases; got {got}")
+    if names != [_MIC] and (args.device or args.seconds):
+        raise InputError(f"--{'device' if args.device else 'seconds'} is for the microphone; name {_MIC} for it")
+    phrases = _phrases(args, [word for word in args.words if word not in names])
+    model, invalid, write = options.open_model(args), options.invalid(args), files.writer(args.format)
     spotter = _spotter(args, model, phrases)
     if names == [_MIC]:
         return _listen(args, model, spotter)

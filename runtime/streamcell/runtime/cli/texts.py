@@ -1,4 +1,4 @@
-"""Texts of a command: the lines of a file or of standard input."""
+"""Texts of a command: the lines of a file or of standard input, and what strangers say."""
 
 import sys
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamcell.runtime.errors import SourceError
 
-__all__ = ["lines"]
+__all__ = ["lines", "plain"]
 
 
 def lines(name: str) -> Iterator[str]:
@@ -26,3 +26,17 @@ def lines(name: str) -> Iterator[str]:
             except UnicodeDecodeError as error:
                 shown = "standard input" if name == "-" else name
                 raise SourceError(f"{shown}, line {number}: expected UTF-8 ({error})") from error
+
+
+def plain(text: str, longest: int) -> str:
+    r"""Return a text without what would command a terminal, and not endless: it may be from a stranger's file.
+
+    Examples:
+        >>> print(plain("a\nb \x1b[2J and more", 9))
+        a
+        b \x1b[2J ...
+    """
+    shown = "".join(
+        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text[:longest]
+    )
+    return shown if len(text) <= longest else f"{shown} ..."

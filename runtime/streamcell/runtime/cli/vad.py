@@ -45,7 +45,7 @@ _SETTINGS = {"min-speech": "min_duration", "min-silence": "min_gap"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="an audio file")
-    parser.add_argument("--model", metavar="NAME|PATH", help=options.MODEL_HELP)
+    options.add_model_alone(parser)
     for name, (unit, text) in _NUMBERS.items():
         parser.add_argument(f"--{name}", type=float, metavar=unit, dest=_SETTINGS.get(name, name), help=text)
     longest = "seconds after which longer speech is cut where it is quietest (default: 30)"
@@ -57,12 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print where speech is in each file; return 0, 1 (a file was cut) or 2 (a file could not be read)."""
-    from streamcell.runtime.model import Model
     from streamcell.runtime.vad import find_speech, save_speech
 
     if args.cut is not None:
         _prepare(args.cut, args.files)
-    model, invalid, write = Model.open(args.model), options.invalid(args), files.writer(args.format)
+    model, invalid, write = options.open_model(args), options.invalid(args), files.writer(args.format)
     settings = {name: getattr(args, name) for name in (_SETTINGS.get(name, name) for name in _NUMBERS)}
     share = _Share()
 

@@ -33,15 +33,15 @@ _BOUND = 1e-4  # whatever the file says about itself
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("model", nargs="?", metavar="MODEL", help=options.MODEL_HELP)
+    options.add_trust(parser)
     parser.add_argument("--audio", metavar="FILE", help="a recording to try as well")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the differences, a table an input; return 1 if one is above the bound."""
-    from streamcell.runtime.model import Model
     from streamcell.runtime.verify import verify
 
-    model = Model.open(args.model)
+    model = options.open_model(args)
     inputs = (
         {"random input": None} if args.audio is None else {"random input": None, args.audio: _read(model, args.audio)}
     )
