@@ -13,7 +13,7 @@ import soundfile
 
 from helpers import SAMPLES
 from streamcell.export import exporter, parity
-from streamcell.export.graph import build_model
+from streamcell.export.graph import build_model, with_manifest
 from streamcell.runtime.cli.main import main
 from streamcell.runtime.model import Model
 from streamcell.train.checkpoint import save_best
@@ -115,7 +115,7 @@ def test_a_wrong_graph_leaves_no_file(
         bias = next(tensor for tensor in model.graph.initializer if tensor.name == "stack.layers.0.bias")
         array = onnx.numpy_helper.to_array(bias)
         bias.CopyFrom(onnx.numpy_helper.from_array(np.roll(array, 16, axis=1), bias.name))
-        return model
+        return with_manifest(model, arguments[1])
 
     monkeypatch.setattr(exporter, "build_model", wrong)
     error = refused(capsys, run, "--out", out)

@@ -174,7 +174,7 @@ def test_features_and_no_state() -> None:
     assert (len(state), state.batch) == (0, 2)
     with pytest.raises(InputError, match=r"x must be of float32 \[B, T, 3\], got float32 \[2, 5, 4\]"):
         model.step(np.ones((2, 5, 4), np.float32), state)
-    with pytest.raises(InputError, match="one or more whole steps of one frame, got 0"):
+    with pytest.raises(InputError, match="one or more whole steps of one row, got 0"):
         model.step(np.ones((2, 0, 3), np.float32), state)
 
 

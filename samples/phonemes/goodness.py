@@ -113,7 +113,7 @@ def draw(cases: Sequence[Case], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axis = pyplot.subplots(figsize=(8, 4))
-    bins = np.linspace(-20, 10, 61)
+    bins = np.linspace(-20, 10, 61).tolist()
     groups = {
         "the same phones before": [case.right[case.place] for case in cases],
         "the other phones of the word": [s for case in cases for i, s in enumerate(case.scores) if i != case.place],

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from streamcell.export.describe import describe_data, describe_task
 from streamcell.export.graph import build_model, state_specs
 from streamcell.export.parity import measure, prove
+from streamcell.runtime.errors import InputError
 from streamcell.runtime.manifest import Manifest
 from streamcell.runtime.model import Model
 from streamcell.runtime.verify import VerifyReport
 from streamcell.train.checkpoint import Best
+from streamcell.train.models import Network
+from streamcell.train.pair_net import PairNet
 
-__all__ = ["Exported", "describe", "export_best"]
+__all__ = ["Exported", "describe", "export_best", "prove_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +47,32 @@ def export_best(best: Best, recordings: Mapping[str, NDArray[np.float32]], name:
     Raises:
         ParityError: If ONNX Runtime does not give what torch gives, or blocks not what the whole gives.
         ModelError: If the network cannot be exported, or its weights are not finite.
+        InputError: If the network is an encoder and a decoder.
 
     Examples:
         >>> best = load_best(Path("runs/phonemes"))  # doctest: +SKIP
         >>> Path("phonemes.onnx").write_bytes(export_best(best, {}).data)  # doctest: +SKIP
     """
-    manifest = describe(best, name)
-    unproven = Model.open(build_model(best.network, manifest).SerializeToString())
-    reports = measure(best.network, unproven, recordings)
-    model = build_model(best.network, replace(manifest, parity=prove(reports)))
+    if isinstance(best.network, PairNet):
+        raise InputError("an encoder and its decoder are two files: use streamcell.export.pairs.export_pair")
+    return prove_file(best.network, describe(best, name), recordings)
+
+
+def prove_file(network: Network, manifest: Manifest, recordings: Mapping[str, NDArray[np.float32]]) -> Exported:
+    """Return the model file of a network in evaluation mode, proven as in `export_best`.
+
+    Args:
+        network: What to write.
+        manifest: What the file says of itself; the proof is added.
+        recordings: As of `export_best`.
+
+    Raises:
+        ParityError: As `export_best`.
+        ModelError: As `export_best`.
+    """
+    unproven = Model.open(build_model(network, manifest).SerializeToString())
+    reports = measure(network, unproven, recordings)
+    model = build_model(network, replace(manifest, parity=prove(reports)))
     data = model.SerializeToString()
     Model.open(data)
     return Exported(data, reports, tuple(node.op_type for node in model.graph.node))

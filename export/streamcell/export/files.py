@@ -29,16 +29,16 @@ def add_audio(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_target(path: Path) -> None:
-    """Refuse, before any work, a file that cannot be written.
+def check_target(path: Path, option: str = "--out") -> None:
+    """Refuse, before any work, a file that cannot be written, named by ``option``.
 
     Raises:
         InputError: If ``path`` is a folder, or its folder does not exist.
     """
     if path.is_dir():
-        raise InputError(f"--out {path} is a folder; name the file to write, e.g. {path / 'model.onnx'}")
+        raise InputError(f"{option} {path} is a folder; name the file to write, e.g. {path / 'model.onnx'}")
     if not path.absolute().parent.is_dir():
-        raise InputError(f"--out {path}: the folder {path.parent} does not exist; make it first")
+        raise InputError(f"{option} {path}: the folder {path.parent} does not exist; make it first")
 
 
 def recordings(paths: Sequence[Path], sample_rate: int) -> "Mapping[str, NDArray[np.float32]]":

@@ -1,10 +1,12 @@
 """What stands before the recurrent layers -> ONNX operators, see `emit`."""
 
 import numpy as np
+from onnx import TensorProto
 from torch import nn
 
-from streamcell.export.builder import Builder, emit
-from streamcell.train.fronts import Dense, Embed, Picture, Sound
+from streamcell.export.builder import END, Builder, emit
+from streamcell.train.cells import CausalConv
+from streamcell.train.fronts import Changes, Dense, Embed, Motifs, Picture, Sound
 
 __all__: list[str] = []
 
@@ -15,9 +17,35 @@ def _(module: Embed, builder: Builder, x: str, name: str, _states: tuple[str, ..
 
 
 @emit.register
+def _(module: Motifs, builder: Builder, x: str, name: str, states: tuple[str, ...]) -> str:
+    place, conv0 = states
+    nought, one = (builder.constant(f"{name}.{n}", np.array(n, np.float32)) for n in (0, 1))
+    ones = builder.apply("Add", builder.apply("Mul", builder.apply("Cast", x, to=TensorProto.FLOAT), nought), one)
+    steps = builder.apply("CumSum", ones, builder.constant("axis_1", np.array(1, np.int64)))  # 1, 2, ...
+    after = builder.apply("Add", steps, place)
+    most = builder.constant(f"{name}.most", np.array(module.places.num_embeddings, np.float32))
+    after = builder.apply("Min", after, most)
+    builder.slice(after, -1, END, 1, output=builder.following[place])
+    places = builder.apply("Cast", builder.apply("Sub", after, one), to=TensorProto.INT64)
+    vectors = [
+        builder.apply("Gather", builder.constant(f"{name}.{part}", table.weight), index)
+        for part, table, index in (("embedding", module.embedding, x), ("places", module.places, places))
+    ]
+    return emit(module.conv0, builder, builder.apply("Add", *vectors), f"{name}.conv0", (conv0,))
+
+
+@emit.register
 def _(module: Dense, builder: Builder, x: str, name: str, _states: tuple[str, ...]) -> str:
     x = emit(module.standardise, builder, x, f"{name}.standardise", ())
     return builder.apply("Relu", emit(module.inputs, builder, x, f"{name}.inputs", ()))
+
+
+@emit.register
+def _(module: Changes, builder: Builder, x: str, name: str, states: tuple[str, ...]) -> str:
+    conv = CausalConv(module.before.in_channels, module.width, kernel=module.window)
+    conv.load_state_dict({"conv.weight": module.weight(), "conv.bias": module.before.bias})
+    x = emit(module.standardise, builder, x, f"{name}.standardise", ())
+    return emit(conv, builder, x, f"{name}.before", states)
 
 
 @emit.register

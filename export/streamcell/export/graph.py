@@ -1,17 +1,20 @@
 """Network -> ONNX graph: every recurrent layer one operator, every state a named input and output."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import onnx
 from onnx import TensorProto, helper
 
 from streamcell.export import fronts, layers, recurrent  # noqa: F401 - each registers what it emits
-from streamcell.export.builder import Builder, emit
+from streamcell.export.builder import END, Builder, emit
 from streamcell.runtime.errors import ModelError
 from streamcell.runtime.manifest import MANIFEST_KEY, Manifest, StateSpec
+from streamcell.runtime.onnx_file import read_onnx
+from streamcell.train.forecast_net import ForecastNet
 from streamcell.train.models import Network, PhonemeNet, SensorNet, SequenceNet
 
-__all__ = ["build_model", "state_specs"]
+__all__ = ["build_model", "state_specs", "with_manifest"]
 
 OPSET = 17  # the first with LayerNormalization; every ONNX Runtime since 2022, in browsers too, runs it
 IR_VERSION = 8
@@ -72,7 +75,13 @@ def build_model(network: Network, manifest: Manifest) -> onnx.ModelProto:
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="streamcell"
     )
-    helper.set_model_props(model, {MANIFEST_KEY: manifest.to_json()})
+    return with_manifest(model, manifest)
+
+
+def with_manifest(model: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
+    """Write a manifest into a model, with the checksum of its graph; return it."""
+    checksum = read_onnx(model.SerializeToString()).program.hex()
+    helper.set_model_props(model, {MANIFEST_KEY: replace(manifest, checksum=checksum).to_json()})
     return model
 
 
@@ -103,10 +112,26 @@ def _(module: SensorNet, builder: Builder, x: str, _name: str, states: tuple[str
     return _answer(module, builder, x, states)
 
 
-def _answer(module: Network, builder: Builder, x: str, states: tuple[str, ...]) -> str:
-    """Append stack, norm and head, `[B, T, H]` -> `[B, T, labels]`."""
+@emit.register
+def _(module: ForecastNet, builder: Builder, x: str, _name: str, states: tuple[str, ...]) -> str:
+    count = len(module.front.initial_state(1))
+    front = emit(module.front, builder, x, "front", states[:count])
+    y = _answer(module, builder, front, states[count:], output="")
+    rises = builder.apply("Softplus", builder.slice(y, module.horizons, END, 2))
+    y = builder.apply("Concat", builder.slice(y, 0, module.horizons, 2), rises, axis=2)
+    y = builder.apply("MatMul", y, builder.constant("spread", module.spread()))
+    now = builder.slice(x, module.target, module.target + 1, 2)
+    anchor = now if module.relative else builder.constant("centre", module.centre)
+    return builder.apply("Add", y, anchor, output=builder.output)
+
+
+def _answer(module: Network, builder: Builder, x: str, states: tuple[str, ...], *, output: str | None = None) -> str:
+    """Append stack, norm and head, `[B, T, H]` -> `[B, T, labels]`, by default as the network's output."""
     x = builder.apply("Transpose", x, perm=[1, 0, 2])  # [T, B, H]
-    x = emit(module.stack, builder, x, "stack", states)
+    count = len(module.stack.state_names)
+    x = emit(module.stack, builder, x, "stack", states[:count])
     x = emit(module.norm, builder, x, "norm", ())
+    if isinstance(module, SequenceNet) and module.pool:
+        x = builder.apply("Concat", x, emit(module.pool, builder, x, "pool", states[count:]), axis=2)
     x = emit(module.head, builder, x, "head", ())
-    return builder.apply("Transpose", x, perm=[1, 0, 2], output=builder.output)
+    return builder.apply("Transpose", x, perm=[1, 0, 2], output=builder.output if output is None else output)

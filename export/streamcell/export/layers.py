@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from streamcell.export.builder import END, Builder, emit
 from streamcell.train.cells import CausalConv
 from streamcell.train.frontend import LogMel, Standardise
+from streamcell.train.pooling import RunningMean
 
 __all__: list[str] = []
 
@@ -90,3 +91,18 @@ def _(module: nn.LayerNorm, builder: Builder, x: str, name: str, _states: tuple[
 def _(module: nn.Linear, builder: Builder, x: str, name: str, _states: tuple[str, ...]) -> str:
     product = builder.apply("MatMul", x, builder.constant(f"{name}.weight", module.weight.T))
     return builder.apply("Add", product, builder.constant(f"{name}.bias", module.bias))
+
+
+@emit.register
+def _(_module: RunningMean, builder: Builder, x: str, name: str, states: tuple[str, ...]) -> str:
+    mean, count = states  # [B, F], [B, 1]; x is [T, B, F]
+    nought, one = (builder.constant(f"{name}.{n}", np.array(n, np.float32)) for n in (0, 1))
+    ones = builder.apply("Add", builder.apply("Mul", builder.slice(x, 0, 1, 2), nought), one)
+    axis = builder.constant("axis_0", np.array(0, np.int64))
+    counts = builder.apply("Add", builder.apply("CumSum", ones, axis), count)
+    total = builder.apply("Add", builder.apply("CumSum", x, axis), builder.apply("Mul", mean, count))
+    means = builder.apply("Div", total, counts)
+    for steps, state in ((means, mean), (counts, count)):
+        last = builder.slice(steps, -1, END, 0)
+        builder.apply("Squeeze", last, builder.integers(0), output=builder.following[state])
+    return means

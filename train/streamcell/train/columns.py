@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Names of what goes in and out: `labels` of the outputs, `channels` and `units` of features (none for audio)."""
+    """Names of what goes in and out.
+
+    `labels` of the outputs, `channels` and `units` of features (none for audio), `symbols` of tokens.
+    """
 
     labels: tuple[str, ...]
     channels: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -60,6 +61,42 @@ class Embed(Front):
         return self.embedding(x), {}
 
 
+class Motifs(Front):
+    """Learnt vectors of symbols and of their places, then a causal convolution: int64 `[B, T]` -> `[B, T, width]`.
+
+    The vectors of a symbol and of how many went before it are added; all places from the last on share a vector. The
+    convolution sees `kernel` symbols, as far as a motif is long. States: `place [B, 1]`, `conv0`.
+
+    >>> front = Motifs(8, 16, places=60, kernel=9)
+    >>> y, state = front(torch.zeros(2, 5, dtype=torch.int64), front.initial_state(2))
+    >>> y.shape, state["place"].tolist(), state["conv0"].shape
+    (torch.Size([2, 5, 16]), [[5.0], [5.0]], torch.Size([2, 8, 16]))
+    """
+
+    def __init__(self, symbols: int, width: int, *, places: int = 1, kernel: int = 3) -> None:
+        super().__init__()
+        self.width = width
+        self.embedding = nn.Embedding(symbols, width)
+        self.places = nn.Embedding(places, width)
+        self.conv0 = CausalConv(width, width, kernel)
+
+    def initial_state(self, batch: int) -> State:
+        """Return place 0, and zeros."""
+        return {"place": torch.zeros(batch, 1), "conv0": self.conv0.initial_state(batch)}
+
+    def example(self, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.generic]:
+        """Return random symbols `[B, T]`."""
+        return random.integers(self.embedding.num_embeddings, size=(batch, steps))
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the frames of `x` and the state after it."""
+        last = self.places.num_embeddings - 1
+        places = (state["place"] + torch.arange(x.shape[1], device=x.device)).clamp(max=last)  # [B, T]
+        y = self.embedding(x) + self.places(places.long())
+        y, conv0 = self.conv0(y, state["conv0"])
+        return y, {"place": places[:, -1:] + 1, "conv0": conv0}
+
+
 class Dense(Front):
     """Standardising, a dense layer and ReLU: `[B, T, channels]` -> `[B, T, width]`.
 
@@ -81,6 +118,44 @@ class Dense(Front):
     def forward(self, x: Tensor, _state: State) -> tuple[Tensor, State]:
         """Return the frames of `x`."""
         return torch.relu(self.inputs(self.standardise(x))), {}
+
+
+class Changes(Front):
+    """Standardising, then a dense layer with ReLU over the last `window` rows, each as what it is above the newest.
+
+    `[B, T, channels]` -> `[B, T, width]`. A channel's level alone changes nothing: the weights over the window sum to
+    zero, as the newest row's are minus the sum of the others'. State: `past [B, window - 1, channels]`, standardised.
+
+    >>> front = Changes(1, 4, window=3)
+    >>> x = torch.tensor([[[5.0], [5.0], [5.0], [7.0], [7.0], [7.0]]])
+    >>> y, state = front(x, front.initial_state(1))
+    >>> bool(torch.allclose(y[0, 2], y[0, 5], atol=1e-5)), state["past"].tolist()
+    (True, [[[7.0], [7.0]]])
+    """
+
+    def __init__(self, channels: int, width: int, *, window: int, sample_rate: int = 1) -> None:
+        super().__init__()
+        self.sample_rate, self.width, self.window = sample_rate, width, window
+        self.standardise = Standardise(channels)
+        self.before = nn.Conv1d(channels, width, window - 1)
+
+    def initial_state(self, batch: int) -> State:
+        """Return rows of means."""
+        return {"past": torch.zeros(batch, self.window - 1, self.before.in_channels)}
+
+    def example(self, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.generic]:
+        """Return noise `[B, T, channels]`, spread as what `Standardise` was fitted on, or up to 10 times."""
+        return spread_noise(self.standardise, batch, steps, random)
+
+    def weight(self) -> Tensor:
+        """Return the weights of all rows of the window, `[width, channels, window]`."""
+        return torch.cat([self.before.weight, -self.before.weight.sum(2, keepdim=True)], dim=2)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the frames of `x` and the state after it."""
+        heard = torch.cat([state["past"], self.standardise(x)], dim=1)
+        y = F.conv1d(heard.transpose(1, 2), self.weight(), self.before.bias).transpose(1, 2)
+        return torch.relu(y), {"past": heard[:, heard.shape[1] - self.window + 1 :]}
 
 
 class Picture(Front):
@@ -130,7 +205,7 @@ class Sound(Front):
     def __init__(self, sample_rate: int, width: int, *, mels: int = 40, channels: int = 32, stride: int = 2) -> None:
         super().__init__()
         self.sample_rate, self.width = sample_rate, width
-        window, hop = sample_rate // 40, sample_rate // 100
+        window, hop = 2 * (sample_rate // 80), sample_rate // 100  # even, as the exported spectrum asks
         self.frontend = LogMel(sample_rate, window, hop, mels, fmax=sample_rate / 2)
         self.standardise = Standardise(mels)
         self.conv0 = CausalConv(mels, channels, kernel=3)

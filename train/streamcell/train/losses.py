@@ -1,4 +1,4 @@
-"""What training minimises: connectionist temporal classification, and a frame classifier inside the same softmax."""
+"""What training minimises: connectionist temporal classification, a frame classifier, the pinball loss."""
 
 from __future__ import annotations
 
@@ -29,3 +29,24 @@ def frame_cross_entropy(logits: Tensor, frames: Tensor) -> Tensor:
     `P(label | not blank)` stays a frame classifier.
     """
     return F.cross_entropy(logits[:, :, 1:].flatten(0, 1), frames.flatten() - 1)
+
+
+def pinball(values: Tensor, known: Tensor, levels: Tensor) -> Tensor:
+    """Return the pinball loss of each horizon `[H]` (Koenker and Bassett, Regression Quantiles, Econometrica 1978).
+
+    `max(q * (y - v), (q - 1) * (y - v))`, v the forecast of quantile q and y what came; its mean is least where v is
+    the quantile.
+
+    Args:
+        values: forecasts `[..., H, Q]`.
+        known: what came, `[..., H]`; NaN counts nothing.
+        levels: the quantiles `[Q]`, 0 to 1.
+
+    >>> pinball(torch.tensor([[1.0, 3.0]]), torch.tensor([2.0]), torch.tensor([0.1, 0.9]))
+    tensor([0.1000])
+    """
+    there = known.isfinite()
+    apart = torch.where(there, known, 0)[..., None] - values
+    loss = torch.maximum(levels * apart, (levels - 1) * apart).mean(-1) * there
+    horizons = known.shape[-1]
+    return loss.reshape(-1, horizons).sum(0) / there.reshape(-1, horizons).sum(0).clamp(min=1)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from streamcell.train.cells import CausalConv, Stack
+from streamcell.train.cells import CausalConv, Stack, StackOptions
 from streamcell.train.frontend import LogMel, Standardise, State
 from streamcell.train.fronts import Front, sound_noise, spread_noise
+from streamcell.train.pooling import RunningMean
 
 
 class Network(nn.Module):
@@ -28,7 +30,7 @@ class Network(nn.Module):
     sample_rate: int
     samples_per_step: int
     stack: Stack
-    norm: nn.LayerNorm
+    norm: nn.Module
     head: nn.Linear
 
     def initial_state(self, batch: int) -> State:
@@ -65,13 +67,14 @@ class PhonemeNet(Network):
 
     Args:
         labels: columns of the output, the blank among them.
-        cell: of the stack, see `CELLS`.
+        cell: of the stack, see `Stack`.
         mels: bins of the spectrum.
         channels: of the first convolution.
         stride: spectra that one output frame moves on by; the second convolution sees two more.
         hidden: width of the stack.
         layers: depth of the stack.
         dropout: on what enters the stack and what each layer adds.
+        options: of the stack, see `Stack`.
 
     >>> net = PhonemeNet(labels=41, channels=8, hidden=16, layers=2)
     >>> logits, state = net(torch.zeros(2, 960), net.initial_state(2))
@@ -85,20 +88,21 @@ class PhonemeNet(Network):
         self,
         labels: int,
         *,
-        cell: str = "gru",
+        cell: str | Sequence[str] = "gru",
         mels: int = 40,
         channels: int = 128,
         stride: int = 3,
         hidden: int = 320,
         layers: int = 3,
         dropout: float = 0.0,
+        **options: Unpack[StackOptions],
     ) -> None:
         super().__init__()
         self.frontend = LogMel(self.sample_rate, n_mels=mels)
         self.standardise = Standardise(mels)
         self.conv0 = CausalConv(mels, channels, kernel=3)
         self.conv1 = CausalConv(channels, hidden, kernel=stride + 2, stride=stride)
-        self.stack = Stack(cell, hidden, layers, dropout)
+        self.stack = Stack(cell, hidden, layers, dropout, **options)
         self.norm = nn.LayerNorm(hidden)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, labels)
@@ -140,10 +144,11 @@ class SensorNet(Network):
         channels: columns of the input.
         labels: columns of the output.
         sample_rate: Hz.
-        cell: of the stack, see `CELLS`.
+        cell: of the stack, see `Stack`.
         hidden: width of the dense layer and the stack.
         layers: depth of the stack.
         dropout: on what enters the stack and what each layer adds.
+        options: of the stack, see `Stack`.
 
     >>> net = SensorNet(6, 12, sample_rate=50, cell="lstm", hidden=16)
     >>> logits, state = net(torch.zeros(2, 5, 6), net.initial_state(2))
@@ -159,16 +164,17 @@ class SensorNet(Network):
         labels: int,
         *,
         sample_rate: int,
-        cell: str = "gru",
+        cell: str | Sequence[str] = "gru",
         hidden: int = 64,
         layers: int = 1,
         dropout: float = 0.0,
+        **options: Unpack[StackOptions],
     ) -> None:
         super().__init__()
         self.sample_rate = sample_rate
         self.standardise = Standardise(channels)
         self.inputs = nn.Linear(channels, hidden)
-        self.stack = Stack(cell, hidden, layers, dropout)
+        self.stack = Stack(cell, hidden, layers, dropout, **options)
         self.norm = nn.LayerNorm(hidden)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, labels)
@@ -189,14 +195,16 @@ class SequenceNet(Network):
     """Any front, recurrent stack, layer norm, linear head: `x` as the front takes it -> `logits [B, T, outputs]`.
 
     With no layers it is a plain feed-forward network, whose state is empty but for the front's. States: those of the
-    front, then those of the stack.
+    front, then those of the stack, then those of `RunningMean`.
 
     Args:
         front: takes the input; its width is the stack's.
         outputs: columns of what comes out.
         cell: of the stack, see `Stack`.
         layers: depth of the stack, from 0.
-        dropout: on what enters the stack and what each layer adds.
+        dropout: on what enters the stack and what each layer adds, with pooling also on what enters the head.
+        pooling: the head hears the mean over time beside the last frame.
+        options: of the stack, see `Stack`.
 
     >>> from streamcell.train.fronts import Embed
     >>> net = SequenceNet(Embed(65, 16), 65, cell="lstm", layers=2)
@@ -205,14 +213,25 @@ class SequenceNet(Network):
     (torch.Size([2, 5, 65]), ['h0', 'c0', 'h1', 'c1'])
     """
 
-    def __init__(self, front: Front, outputs: int, *, cell: str = "gru", layers: int = 1, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        front: Front,
+        outputs: int,
+        *,
+        cell: str | Sequence[str] = "gru",
+        layers: int = 1,
+        dropout: float = 0.0,
+        pooling: bool = False,
+        **options: Unpack[StackOptions],
+    ) -> None:
         super().__init__()
         self.front = front
         self.sample_rate, self.samples_per_step = front.sample_rate, front.samples_per_step
-        self.stack = Stack(cell, front.width, layers, dropout)
+        self.stack = Stack(cell, front.width, layers, dropout, **options)
         self.norm = nn.LayerNorm(front.width)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(front.width, outputs)
+        self.pool = RunningMean(front.width) if pooling else None
+        self.head = nn.Linear(2 * front.width if pooling else front.width, outputs)
 
     def example(self, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.generic]:
         """Return random input as the front's `example`."""
@@ -220,15 +239,20 @@ class SequenceNet(Network):
 
     def initial_state(self, batch: int) -> State:
         """Return the state before the first sample."""
-        front = {name: x.to(self.head.weight.device) for name, x in self.front.initial_state(batch).items()}
-        return {**front, **super().initial_state(batch)}
+        pooled = self.pool.initial_state(batch) if self.pool else {}
+        state = {**self.front.initial_state(batch), **super().initial_state(batch), **pooled}
+        return {name: x.to(self.head.weight.device) for name, x in state.items()}
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the outputs and the state after `x`."""
         y, front = self.front(x, state)
         y, recurrent = self.stack(self.dropout(y), state)
-        logits: Tensor = self.head(self.norm(y))
-        return logits, {**front, **recurrent}
+        y, pooled = self.norm(y), dict[str, Tensor]()
+        if self.pool:
+            mean, pooled = self.pool(y, state)
+            y = self.dropout(torch.cat([y, mean], -1))
+        logits: Tensor = self.head(y)
+        return logits, {**front, **recurrent, **pooled}
 
 
 def detach(state: State) -> State:

@@ -6,10 +6,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from streamcell.train.forecast import ForecastTask
+from streamcell.train.labels import LabelsTask
+from streamcell.train.pairs import PairTask
 from streamcell.train.phonemes import PhonemeTask
-from streamcell.train.recipe import AnyRecipe, PhonemeRecipe
+from streamcell.train.pictures import PicturesTask
+from streamcell.train.recipe import (
+    AnyRecipe,
+    ForecastRecipe,
+    LabelsRecipe,
+    PairRecipe,
+    PhonemeRecipe,
+    PicturesRecipe,
+    SensorRecipe,
+    TextRecipe,
+)
 from streamcell.train.sensor import SensorTask
 from streamcell.train.task import Task
+from streamcell.train.text import TextTask
+
+_TASKS: dict[type[AnyRecipe], Callable[[Any, Path], Task[Any]]] = {
+    ForecastRecipe: ForecastTask,
+    LabelsRecipe: LabelsTask,
+    PairRecipe: PairTask,
+    PicturesRecipe: PicturesTask,
+    SensorRecipe: SensorTask,
+    TextRecipe: TextTask,
+}
 
 
 def open_task(recipe: AnyRecipe, data: Path, cache: Path, progress: Callable[[int, int], None]) -> Task[Any]:
@@ -26,4 +49,4 @@ def open_task(recipe: AnyRecipe, data: Path, cache: Path, progress: Callable[[in
     """
     if isinstance(recipe, PhonemeRecipe):
         return PhonemeTask(recipe, data, cache, progress)
-    return SensorTask(recipe, data)
+    return _TASKS[type(recipe)](recipe, data)

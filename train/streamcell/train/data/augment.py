@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from streamcell.train.recipe import AugmentRecipe
+from streamcell.train.recipes.phonemes import AugmentRecipe
 
 Samples = NDArray[np.float32]
 

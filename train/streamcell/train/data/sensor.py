@@ -11,12 +11,11 @@ import numpy as np
 from streamcell.runtime.errors import InputError, SourceError
 from streamcell.train.data.csv_recordings import read_csv_recordings
 from streamcell.train.data.csv_sequences import read_csv_sequences
+from streamcell.train.data.groups import MOST_NAMES, check_groups
 from streamcell.train.data.hapt import read_hapt
 from streamcell.train.data.recording import UNSAID, Recording, SensorData
 
 __all__ = ["UNSAID", "Recording", "SensorData", "read_sensor", "split"]
-
-_MOST_NAMES = 40  # of groups in a message
 
 
 def read_sensor(
@@ -74,18 +73,12 @@ def split(
     """
     held, test = set(validation_groups), set(test_groups)
     there = list(dict.fromkeys(one.group for one in data.recordings))
-    if unknown := sorted((held | test).difference(there)):
-        more = f" and {len(there) - _MOST_NAMES} more" if len(there) > _MOST_NAMES else ""
-        raise InputError(
-            f"the data has no groups {unknown}, which the recipe holds out; there are {there[:_MOST_NAMES]}{more}"
-        )
-    if both := sorted(held & test):
-        raise InputError(f"groups {both} are in validation_groups and in test_groups; leave them in one of them")
+    check_groups(there, validation_groups, test_groups)
     training = [one for one in data.recordings if one.group not in held | test]
     validation = [one for one in data.recordings if one.group in held]
     for part, purpose, advice in (
         (training, "train", "hold fewer groups out"),
-        (validation, "validate", f"hold some of the groups out: validation_groups = [...], of {there[:_MOST_NAMES]}"),
+        (validation, "validate", f"hold some of the groups out: validation_groups = [...], of {there[:MOST_NAMES]}"),
     ):
         if not any((one.labels != UNSAID).any() for one in part):
             raise InputError(f"no labelled samples are left to {purpose} on; {advice}")
