@@ -17,6 +17,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class Case:
         return min(self.scores) == self.scores[self.place]
 
 
-def rows(corpora: Sequence[Path], rng: random.Random, speakers: Sequence[str]) -> Iterator[tuple[Path, dict]]:
+def rows(corpora: Sequence[Path], rng: random.Random, speakers: Sequence[str]) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield recordings of all corpora in turn, each corpus in random order."""
     decks = []
     for corpus in corpora:
@@ -53,7 +54,7 @@ def rows(corpora: Sequence[Path], rng: random.Random, speakers: Sequence[str]) -
         yield from (deck[turn] for deck in decks if turn < len(deck))
 
 
-def start_errors(aligned: Aligned, row: dict) -> list[float]:
+def start_errors(aligned: Aligned, row: dict[str, Any]) -> list[float]:
     """Return by how much starts differ from the corpus's, in seconds; none where it has another pronunciation."""
     spoken = [(start, label) for start, _, label in row["phones"] if label != "SIL"]
     if [phone.label for phone in aligned.phones] != [label for _, label in spoken]:
