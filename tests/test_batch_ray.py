@@ -187,7 +187,8 @@ def test_without_ray_the_extra_is_named(model: str, tmp_path: Path, monkeypatch:
         next(hear_on_ray(job_of(model, tmp_path / "out"), iter(()), 1))
 
 
-def test_a_folder_that_is_not_shared_is_refused(model: str, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_shared_is_refused(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where an actor goes, and where this test must not stay
     (answer,) = _Listener().begin(job_of(model, tmp_path), str(tmp_path), str(tmp_path / ".streamcell" / "ray-1"))
     assert isinstance(answer, InputError)
     assert "--out must be in a shared one" in str(answer)

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from helpers import SAMPLES
 from networks import random_network, spoken_manifest
 from streamcell.export import parity
-from streamcell.export.graph import build_model
+from streamcell.export.graph import build_model, with_manifest
 from streamcell.export.parity import BOUND, ParityError, measure, prove, synthetic
 from streamcell.runtime.model import Model
 from streamcell.runtime.sources import AudioFile
@@ -28,9 +28,10 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(network: PhonemeNet, edit: Edit = lambda graph: None) -> Model:
-    model = build_model(network, spoken_manifest(network))
+    manifest = spoken_manifest(network)
+    model = build_model(network, manifest)
     edit(model.graph)
-    return Model.open(model.SerializeToString())
+    return Model.open(with_manifest(model, manifest).SerializeToString())
 
 
 @pytest.mark.usefixtures("short")
