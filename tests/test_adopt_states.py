@@ -5,7 +5,7 @@ import pytest
 from streamcell.export.adopt.card import StateCard
 from streamcell.export.adopt.states import pair_states
 from streamcell.runtime.errors import InputError
-from streamcell.runtime.onnx_file import Value
+from streamcell.runtime.onnx_parts import Value
 
 SHAPE = (2, None, 8)
 

@@ -16,10 +16,11 @@ from streamcell.runtime import Event, Model, Segment, Stream, Utterance, sources
 from streamcell.runtime.cli.decoding import decoded
 from streamcell.runtime.cli.main import main
 from streamcell.runtime.events import from_dict
+from streamcell.runtime.find_words import find_words
 from streamcell.runtime.lm import train_ngram, write_arpa
 from streamcell.runtime.phones import ARPABET
 from streamcell.runtime.sources import AudioFile
-from streamcell.runtime.words import Lexicon, WordDecoder, find_words, read_dictionary
+from streamcell.runtime.words import Lexicon, WordDecoder, read_dictionary
 
 VOLUNTEER = str(SAMPLES / "volunteer.flac")
 LINES = """\

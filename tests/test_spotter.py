@@ -13,8 +13,9 @@ from speaking import OUTPUT, STEP, WORDS, spoken
 from streamcell.runtime import Model
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import Segment
+from streamcell.runtime.find_words import DecodingStream, find_words
 from streamcell.runtime.frames import Frames
-from streamcell.runtime.words import DecodingStream, Lexicon, Spotter, find_words, threshold_for
+from streamcell.runtime.words import Lexicon, Spotter, threshold_for
 from streamcell.runtime.words.weights import WEIGHTS
 
 THERE = ["/P AH L IY S/ /S T EY SH AH N/", "/DH AH/ /M EY N/ /R OW D/"]

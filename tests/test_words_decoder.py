@@ -12,9 +12,10 @@ from speaking import OUTPUT, STEP, WORDS, spoken
 from streamcell.runtime import Model
 from streamcell.runtime.errors import InputError
 from streamcell.runtime.events import Segment
+from streamcell.runtime.find_words import find_words
 from streamcell.runtime.frames import Frames
 from streamcell.runtime.manifest import OutputSpec
-from streamcell.runtime.words import Lexicon, WordDecoder, find_words
+from streamcell.runtime.words import Lexicon, WordDecoder
 from streamcell.runtime.words.graph import Chains, Rows
 
 

@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcell.runtime import Model
-from streamcell.runtime.words import Dictionary, Lexicon, Spotter, WordDecoder, find_words, read_dictionary
+from streamcell.runtime.find_words import find_words
+from streamcell.runtime.words import Dictionary, Lexicon, Spotter, WordDecoder, read_dictionary
 from streamcell.train.metrics import ErrorRate, error_rate
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "oh")

@@ -16,7 +16,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _errors
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.manifest import MANIFEST_KEY, Manifest
 from streamcell.runtime.models import DEFAULT_MODEL, bundled_models, find_bundled
-from streamcell.runtime.onnx_file import MAX_FILE, Graph, Value, check_graph, read_onnx
+from streamcell.runtime.onnx_file import MAX_FILE, check_graph, read_onnx
+from streamcell.runtime.onnx_parts import Graph, Value
 from streamcell.runtime.state import State
 from streamcell.runtime.trial import try_out
 

@@ -10,15 +10,15 @@ sandbox: open strangers' files in a process with limited memory and time.
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from streamcell.runtime.errors import ModelError
+from streamcell.runtime.onnx_parts import Graph, Node, OnnxFile, Tensor, Value
 from streamcell.runtime.protobuf import Budget, Message
 from streamcell.runtime.sizes import check_sizes
 
-__all__ = ["MAX_FILE", "Graph", "Node", "OnnxFile", "Tensor", "Value", "check_graph", "read_onnx"]
+__all__ = ["MAX_FILE", "check_graph", "read_onnx"]
 
 MAX_FILE = 512 << 20
 """The largest model file that is opened, in bytes."""
@@ -59,72 +59,6 @@ _DTYPES = {
     16: ("bfloat16", 2),
 }
 _SIZES = dict(_DTYPES.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """Describe a constant tensor: ``stored`` bytes of data lie in the file, or elsewhere if ``external``.
-
-    ``numbers`` are its values where it holds few integers, as indices and amounts are; ``finite`` says whether none is
-    NaN, nor infinite but where it holds one number, a bound.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    stored: int
-    raw: bool
-    external: bool
-    numbers: tuple[int, ...]
-    finite: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """Describe an input or output: a size is an integer, a letter or None; the shape is None if the file has none."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | str | None, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """Describe one operator: inputs, outputs, integer attributes, constant tensors, subgraphs, if any are sparse."""
-
-    operator: str
-    domain: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    integers: tuple[int, ...]
-    tensors: tuple[Tensor, ...]
-    subgraphs: tuple["Graph", ...]
-    sparse: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """Describe a graph; ``inputs`` are those that no initializer fills."""
-
-    nodes: tuple[Node, ...]
-    initializers: tuple[Tensor, ...]
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    sparse: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OnnxFile:
-    """Describe a file: its graph, its metadata, the functions it defines, and whether it holds training.
-
-    ``program`` is the SHA-256 of what runs, graph and operator sets, without metadata.
-    """
-
-    graph: Graph
-    program: bytes
-    metadata: dict[str, str]
-    functions: tuple[str, ...]
-    training: bool
 
 
 def read_onnx(data: bytes) -> OnnxFile:

@@ -6,12 +6,9 @@ of one call tells of all that follow.
 """
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
 
 from streamcell.runtime.errors import ModelError
-
-if TYPE_CHECKING:
-    from streamcell.runtime.onnx_file import Graph, Node
+from streamcell.runtime.onnx_parts import Graph, Node
 
 __all__ = ["check_sizes"]
 
@@ -28,7 +25,7 @@ _DECIDING = {
 """Of all operators that are let in: which inputs decide by their values how large the output is (Pad is checked)."""
 
 
-def check_sizes(graph: "Graph") -> None:
+def check_sizes(graph: Graph) -> None:
     """Refuse a graph in which a value that the model hears or carries decides about the size of another.
 
     Raises:
@@ -44,7 +41,7 @@ def check_sizes(graph: "Graph") -> None:
             )
 
 
-def _heard(graph: "Graph") -> set[str]:
+def _heard(graph: Graph) -> set[str]:
     """Return the names of all values that depend on the values of the graph's inputs, not only on their shapes."""
     takers: defaultdict[str, list[Node]] = defaultdict(list)
     for node in graph.nodes:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from streamcell.export.adopt.source import Source, describe
 from streamcell.export.adopt.states import stem
-from streamcell.runtime.onnx_file import Value
+from streamcell.runtime.onnx_parts import Value
 
 __all__ = ["example"]
 

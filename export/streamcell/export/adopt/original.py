@@ -15,7 +15,7 @@ from streamcell.export.adopt.layout import arrange
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.frames import log_softmax
 from streamcell.runtime.model import ORT_ERRORS
-from streamcell.runtime.onnx_file import Value
+from streamcell.runtime.onnx_parts import Value
 
 __all__ = ["Original", "constants"]
 

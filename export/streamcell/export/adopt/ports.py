@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from streamcell.export.adopt.card import Card
 from streamcell.export.adopt.source import Source, describe
 from streamcell.runtime.errors import InputError
-from streamcell.runtime.onnx_file import Value
+from streamcell.runtime.onnx_parts import Value
 
 __all__ = ["Ports", "read_ports"]
 

@@ -10,7 +10,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import helper, version_converter
 
 from streamcell.runtime.errors import InputError, ModelError
-from streamcell.runtime.onnx_file import MAX_FILE, Value
+from streamcell.runtime.onnx_file import MAX_FILE
+from streamcell.runtime.onnx_parts import Value
 
 __all__ = ["Source", "describe", "inferred", "operators", "read_source"]
 

@@ -8,7 +8,7 @@ from itertools import islice
 from streamcell.export.adopt.card import StateCard
 from streamcell.export.adopt.source import describe
 from streamcell.runtime.errors import InputError
-from streamcell.runtime.onnx_file import Value
+from streamcell.runtime.onnx_parts import Value
 
 __all__ = ["Pair", "pair_states", "stem"]
 

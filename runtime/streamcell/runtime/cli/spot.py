@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the phrases that are found; return 0, 1 (a file was cut) or 2 (a file could not be read)."""
-    from streamcell.runtime.words import find_words
+    from streamcell.runtime.find_words import find_words
 
     if not all(word.strip() for word in args.words):
         raise InputError("one of the phrases is empty; expected words, or phones in slashes, as in '/T ER N/'")
@@ -113,10 +113,10 @@ def _listen(args: argparse.Namespace, model: "Model", spotter: "Spotter") -> int
     """Print what is found at the microphone, until the time is over or Ctrl-C."""
     from streamcell.runtime.cli.signals import until_signal
     from streamcell.runtime.events import is_final
+    from streamcell.runtime.find_words import DecodingStream
     from streamcell.runtime.formats import jsonl, text
     from streamcell.runtime.sources import Microphone
     from streamcell.runtime.transcribe import listen
-    from streamcell.runtime.words import DecodingStream
 
     microphone = Microphone(args.device)
     stream = DecodingStream(model, spotter, microphone.sample_rate, invalid=options.invalid(args))
