@@ -1,6 +1,5 @@
 """What a manifest says of a trained network: one function a kind of recipe."""
 
-import math
 from collections.abc import Mapping
 from functools import singledispatch
 from math import prod
@@ -8,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from streamcell.runtime.errors import ModelError
 from streamcell.runtime.manifest import GapPolicy, InputSpec, OutputSpec
 from streamcell.runtime.symbols import Split
 from streamcell.train.columns import Columns
@@ -34,8 +34,12 @@ def describe_task(recipe: Recipe, network: Network, columns: Columns) -> Mapping
         recipe: What was asked for; this base case raises.
         network: What was trained.
         columns: What goes in and comes out.
+
+    Raises:
+        ModelError: If nobody has registered a function for this type.
     """
-    raise NotImplementedError(type(recipe).__name__)
+    del network, columns
+    raise ModelError(f"cannot export {recipe.name!r}: no manifest is known for a {type(recipe).__name__}")
 
 
 @describe_task.register
@@ -125,7 +129,7 @@ def _heard(front: Front, columns: Columns, split: Split | Literal[""]) -> InputS
     if isinstance(front, Sound):
         return InputSpec("samples", "audio", rate, 1, front.samples_per_step, 0)
     if isinstance(front, Picture):
-        return InputSpec("x", "features", rate, math.prod(front.shape), 1, 0, image=front.shape)
+        return InputSpec("x", "features", rate, prod(front.shape), 1, 0, image=front.shape)
     return InputSpec("x", "features", rate, len(columns.channels), 1, 0, columns.channels, columns.units)
 
 
@@ -144,8 +148,12 @@ def _(recipe: PicturesRecipe, _network: Network, columns: Columns) -> Mapping[st
 
 @singledispatch
 def describe_data(recipe: Recipe) -> Mapping[str, Any]:
-    """Return what the manifest says of the data; dispatched by the recipe's type."""
-    raise NotImplementedError(type(recipe).__name__)
+    """Return what the manifest says of the data; dispatched by the recipe's type.
+
+    Raises:
+        ModelError: If nobody has registered a function for this type.
+    """
+    raise ModelError(f"cannot export {recipe.name!r}: nothing is known of the data of a {type(recipe).__name__}")
 
 
 @describe_data.register

@@ -6,6 +6,8 @@ input such as it may come, on which an exported file is proved.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,7 +18,7 @@ from streamcell.train.cells import CausalConv
 from streamcell.train.frontend import LogMel, Standardise, State
 
 
-class Front(nn.Module):
+class Front(nn.Module, ABC):
     """What all fronts have.
 
     Attributes:
@@ -34,9 +36,9 @@ class Front(nn.Module):
         del batch
         return {}
 
+    @abstractmethod
     def example(self, batch: int, steps: int, random: np.random.Generator) -> NDArray[np.generic]:
         """Return random input of `steps` steps for `batch` streams."""
-        raise NotImplementedError
 
 
 class Embed(Front):
