@@ -13,6 +13,7 @@ from streamcell.train.data.augment import (
     coloured_noise,
     level,
     limit_band,
+    warp_mels,
 )
 from streamcell.train.recipe import AugmentRecipe
 
@@ -78,3 +79,24 @@ def test_masks_hide_stretches_and_nothing_else() -> None:
     assert columns.sum(dim=1).max() <= 5
     assert 0.05 < hidden.float().mean() < 0.25
     assert torch.equal(features, torch.ones(200, 100, 40))
+
+
+def test_a_warped_mel_axis_moves_each_rows_bump_by_its_own_factor_and_keeps_time() -> None:
+    bins = torch.arange(40.0)
+    bump = torch.exp(-((bins - 20) ** 2) / 8).repeat(3, 5, 1) * torch.arange(1.0, 6.0)[:, None]
+    warped = warp_mels(bump, torch.tensor([0.8, 1.0, 1.25]))
+    assert torch.equal(warped[1], bump[1])
+    assert warped[:, 2].argmax(dim=1).tolist() == [25, 20, 16]
+    assert torch.allclose(warped[:, 4] / warped[:, 0], torch.full((), 5.0))
+
+
+def test_warp_comes_before_the_masks_and_draws_nothing_where_it_is_off() -> None:
+    features = torch.randn(2, 30, 40, generator=torch.Generator().manual_seed(1))
+    plain = SpecAugment(AugmentRecipe(), torch.Generator().manual_seed(5))
+    off = SpecAugment(AugmentRecipe(mel_warp=0.0), torch.Generator().manual_seed(5))
+    assert torch.equal(plain(features), off(features))
+    unmasked = AugmentRecipe(mel_warp=0.1, time_masks=0, mel_masks=0)
+    warped = SpecAugment(unmasked, torch.Generator().manual_seed(5))(features)
+    factors = 1 + 0.1 * (2 * torch.rand(2, generator=torch.Generator().manual_seed(5)) - 1)
+    assert torch.equal(warped, warp_mels(features, factors))
+    assert not torch.equal(warped, features)

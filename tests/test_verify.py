@@ -74,7 +74,7 @@ class Reference:
         outputs, after = self._model.step(x, State(self._model.manifest.states, state))
         log_probs, states = log_softmax(outputs["logits"]), {name: np.array(value) for name, value in after.items()}
         if self._wrong == "logits":
-            log_probs[:, 17, 2] += np.float32(0.01)
+            log_probs[:, 17, 2] *= np.float32(0.99)  # all are below -1
         elif self._wrong is not None:
             states[self._wrong] += np.float32(0.01)
         return log_probs, states
@@ -85,7 +85,7 @@ def test_a_reference_that_differs_is_placed(wrong: str, place: str) -> None:
     model = Model.open(tiny_model())
     assert verify(model, reference=Reference(model)).within(1e-4)
     report = verify(model, reference=Reference(model, wrong))
-    assert max(report.outputs, report.states) == pytest.approx(0.01, rel=0.01)
+    assert max(report.outputs, report.states) == pytest.approx(0.01, rel=0.02)
     assert place in report.worst
 
 

@@ -17,7 +17,7 @@ from streamcell.train.models import Network
 __all__ = ["BOUND", "ParityError", "as_reference", "measure", "prove", "synthetic"]
 
 BOUND = 1e-4
-"""No log-probability and no number of a final state, in proportion where it is above 1, may differ by more."""
+"""No output (log-probabilities of logits) and no number of a final state may differ by more, in proportion above 1."""
 
 _STEPS = (1, 3, 10, 1000)  # of random input
 _STREAMS = 3

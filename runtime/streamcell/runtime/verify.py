@@ -111,8 +111,8 @@ def verify(
 ) -> VerifyReport:
     """Run a model in every promised way, from initial and from random states, and compare outputs and final states.
 
-    States are compared in proportion where their numbers are above 1, as cells of an LSTM may count to hundreds, where
-    float32 has fewer places.
+    Numbers are compared in proportion where they are above 1 (log-probabilities, sums, values in their own unit; cells
+    of an LSTM may count to hundreds): float32 has fewer places there.
 
     Everything is compared with ``reference`` on the whole input; without one, with the model itself on the whole input.
     Streams that share a call are also run each alone. A model of fixed ``steps_per_call`` always gets that many steps.
@@ -248,11 +248,12 @@ def _compare(expected: _Answer, got: _Answer) -> tuple[float, float, str]:
         step = int(by_step.argmax())
         outputs.append((float(by_step[step]), f"output {name!r}, step {step}"))
     for name, value in expected[1].items():
-        difference = _difference(value, got[1][name]) / np.maximum(1, np.abs(value))
-        states.append((float(difference.max()), f"final state {name!r}"))
+        states.append((float(_difference(value, got[1][name]).max()), f"final state {name!r}"))
     largest, place = max(outputs + states)
     return max(outputs)[0], max(states)[0], place if largest else "no difference"
 
 
-def _difference(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    return np.nan_to_num(np.abs(a.astype(np.float64) - b.astype(np.float64)), nan=np.inf)
+def _difference(expected: NDArray[Any], got: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the difference of each number, in proportion where it is above 1; infinite where one is no number."""
+    apart = np.abs(expected.astype(np.float64) - got.astype(np.float64)) / np.maximum(1, np.abs(expected))
+    return np.nan_to_num(apart, nan=np.inf)

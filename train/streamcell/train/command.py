@@ -15,9 +15,12 @@ EPILOG = """examples:
   streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes
   streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes --resume
   streamcell train samples/gestures/recipe.toml --data samples/gestures --out runs/gestures
+  streamcell train mine.toml --data MINE --out runs/mine --from runs/phonemes
   torchrun --nproc-per-node 2 --no-python streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes
   tensorboard --logdir runs/phonemes/tensorboard
 
+--from fine-tunes: another recipe goes on from the weights of a run, on your own data or with other settings. The head
+is drawn anew where the labels are others. A low train.learning_rate (a tenth) keeps what was learnt.
 Under torchrun the processes share the recipe's shards; each takes a GPU where there are any.
 The run folder then holds best.pt (for `streamcell export`), checkpoint.pt (for --resume), curves.png, confusions.png,
 log.jsonl and validation.json; for speech also cache/, the decoded recordings, about 115 MB an hour.
@@ -37,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "schedule, precision, clip, updates, validate_every and patience may be others from there on"
     )
     parser.add_argument("--resume", action="store_true", help=resume)
+    start = "begin with the best weights of this run folder instead of random ones; its [model] must be the same"
+    parser.add_argument("--from", type=Path, dest="start", metavar="RUN", help=start)
     parser.add_argument(
         "--threads", type=_count, default=0, metavar="N", help="threads for the network (default: torch's choice)"
     )
@@ -64,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     with Team() as team:
-        session = Session(recipe, text, args.data, args.out, resume=args.resume, team=team)
+        session = Session(recipe, text, args.data, args.out, resume=args.resume, team=team, start=args.start)
         with until_signal() as ended:
             best = session.run(ended.is_set)
     if team.leads:

@@ -22,6 +22,7 @@ from streamcell.train.shortage import explain_shortage, what_to_lower
 from streamcell.train.task import Score, Task
 from streamcell.train.tasks import open_task
 from streamcell.train.team import Team
+from streamcell.train.transfer import take_weights
 
 CHECKPOINT_SECONDS = 120.0
 CHANGEABLE = frozenset(
@@ -45,18 +46,30 @@ class Session:
         out: the run folder.
         resume: continue the run that is there; its recipe may differ in what is `CHANGEABLE`.
         team: the processes that train together; None for this one alone. Only the leading one writes.
+        start: run folder whose best weights this run begins with; None draws them.
 
     Raises:
         StreamcellError: data missing; `out` holds a run and `resume` is false; it holds a run of another recipe or of
-            other data; memory ran out.
+            other data; `start` holds no run or another network; memory ran out.
     """
 
     def __init__(
-        self, recipe: AnyRecipe, text: str, data: Path, out: Path, *, resume: bool = False, team: Team | None = None
+        self,
+        recipe: AnyRecipe,
+        text: str,
+        data: Path,
+        out: Path,
+        *,
+        resume: bool = False,
+        team: Team | None = None,
+        start: Path | None = None,
     ) -> None:
         self.recipe, self.text, self.data, self.out, self.team = recipe, text, data, out, team or Team()
+        self.start, self.transfer = start, ""  # what was taken over, in words
         check_precision(recipe.train.precision, self.team.device)
         self.changed: list[str] = []  # keys in which the recipe differs from that of the run that is resumed
+        if resume and start is not None:
+            raise RecipeError(f"--from {start} is for the beginning of a run; leave it out with --resume")
         stored = self._stored(resume)
         if out.exists() and not out.is_dir():
             raise RecipeError(f"--out {out} is a file; name a folder for the run")
@@ -82,6 +95,7 @@ class Session:
             self.trainer.load_state_dict(stored["trainer"])
             self.saved = self.trainer.update
             self.log, self.best, self.stale = stored["log"], stored["best"], stored["stale"]
+            self.transfer = stored.get("transfer", "")
             self.pending = [Update(**values) for values in stored["pending"]]
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> float:
@@ -109,6 +123,8 @@ class Session:
 
         with self.progress:
             self.progress.start(self.trainer.update, train.updates)
+            if self.transfer:
+                self.progress.say(self.transfer)
             if self.changed:
                 self.progress.say(f"goes on with another {', '.join(self.changed)}")
             updates = self.trainer.run(signals) if self.stale < train.patience else iter(())
@@ -146,6 +162,8 @@ class Session:
         network = self.recipe.network(self.task.columns)
         if fresh:
             self.task.fit(network)
+            if self.start is not None:
+                self.transfer = str(take_weights(network, self.task.columns, self.start))
         return Trainer(self.task, network.to(self.team.device), self.team)
 
     def _roomier(self) -> str:
@@ -204,7 +222,13 @@ class Session:
         plot_curves(self.log, self.task.measure, self.out / "curves.png")
 
     def _keep(self, weights: dict[str, torch.Tensor], result: Score, update: int) -> None:
-        figures = {"validation_error_rate": round(result.rate, 4), "updates": update, **result.figures()}
+        figures: dict[str, Any] = {
+            "validation_error_rate": round(result.rate, 4),
+            "updates": update,
+            **result.figures(),
+        }
+        if self.transfer:
+            figures["transfer"] = self.transfer
         checkpoint.save_best(self.out / "best.pt", weights, self.text, self.task.columns, figures)
         groups = {name: round(rate, 4) for name, rate in sorted(result.groups().items())}
         (self.out / "validation.json").write_text(json.dumps({**figures, "groups": groups}, indent=1), encoding="utf-8")
@@ -224,6 +248,7 @@ class Session:
             "pending": [_plain(update) for update in self.pending],
             "best": self.best,
             "stale": self.stale,
+            "transfer": self.transfer,
         }
         checkpoint.save(self.out / "checkpoint.pt", content)
 

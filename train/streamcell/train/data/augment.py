@@ -71,16 +71,42 @@ def change_recording(
     return np.clip(samples * np.float32(gain), -1, 1), factor
 
 
+def warp_mels(features: Tensor, factors: Tensor) -> Tensor:
+    """Return `features [B, T, F]` whose bin m holds what bin `m * factors [B]` held, between bins in proportion.
+
+    Beyond the last bin its value is repeated.
+
+    >>> warp_mels(torch.tensor([[[0.0, 10.0, 20.0, 30.0]]]), torch.tensor([0.75])).tolist()
+    [[[0.0, 7.5, 15.0, 22.5]]]
+    """
+    last = features.shape[2] - 1
+    place = (torch.arange(last + 1, device=features.device) * factors[:, None]).clamp(max=last)
+    low = place.long().clamp(max=max(last - 1, 0))
+    share = (place - low)[:, None]
+    index = low[:, None].expand_as(features)
+    return torch.lerp(
+        features.gather(2, index), features.gather(2, (index + 1).clamp(max=last)), share.expand_as(features)
+    )
+
+
 class SpecAugment:
-    """Hide random stretches of time and bands of mel bins, `[B, T, F]` -> same (Park et al. 2019, arXiv:1904.08779)."""
+    """Other throats, then hidden stretches of time and bands of mel bins, `[B, T, F]` -> same.
+
+    `mel_warp` stretches the mel axis of each row by a factor of its own up to so much away from 1, as a longer or
+    shorter vocal tract does (Jaitly and Hinton 2013, "Vocal tract length perturbation improves speech recognition").
+    Masks are those of Park et al. 2019, arXiv:1904.08779.
+    """
 
     def __init__(self, recipe: AugmentRecipe, generator: torch.Generator) -> None:
         self._recipe, self._generator = recipe, generator
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Return a masked copy; standardised features have mean 0, which is what the masks show."""
+        """Return a changed copy; standardised features have mean 0, which is what the masks show."""
         batch, frames, mels = features.shape
         r = self._recipe
+        if r.mel_warp > 0:
+            factors = 1 + r.mel_warp * (2 * torch.rand(batch, generator=self._generator) - 1)
+            features = warp_mels(features, factors.to(features.device))
         hidden = self._stretches(batch, r.time_masks, r.time_mask_frames, frames).unsqueeze(2)
         hidden = hidden | self._stretches(batch, r.mel_masks, r.mel_mask_bins, mels).unsqueeze(1)
         return features.masked_fill(hidden.to(features.device), 0.0)

@@ -43,7 +43,10 @@ class PhonemeNetRecipe(StackRecipe, frozen=True, forbid_unknown_fields=True):
 
 
 class AugmentRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How often (`*_share`, 0 to 1) and how strongly a recording is changed before it is heard."""
+    """How often (`*_share`, 0 to 1) and how strongly a recording is changed before it is heard.
+
+    `mel_warp` is by how much the mel axis is stretched at most, to both sides, as if by another throat (0.1: 10%).
+    """
 
     speed: tuple[PositiveFloat, PositiveFloat] = (0.9, 1.1)
     speed_share: Share = 0.5
@@ -52,6 +55,7 @@ class AugmentRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     snr_db: tuple[float, float] = (0.0, 30.0)
     band_share: Share = 0.25
     pause_s: tuple[float, float] = (0.0, 0.4)
+    mel_warp: Annotated[float, Meta(ge=0, le=0.5)] = 0.0
     time_masks: Count = 2
     time_mask_frames: Count = 15
     mel_masks: Count = 2
