@@ -10,9 +10,9 @@ from onnx import numpy_helper
 
 from helpers import SAMPLES
 from networks import random_network, spoken_manifest
-from streamcell.export import parity
+from streamcell.export import exporter, parity
 from streamcell.export.graph import build_model, with_manifest
-from streamcell.export.parity import BOUND, ParityError, measure, prove, synthetic
+from streamcell.export.parity import BOUND, Exact, ParityError, measure, prove, synthetic
 from streamcell.runtime.model import Model
 from streamcell.runtime.sources import AudioFile
 from streamcell.runtime.verify import Case, VerifyReport
@@ -145,3 +145,27 @@ def test_the_bound(wrong: float) -> None:
             ParityError, match=r"speech, batch 1, initial state, all at once, final state 'h0' differs by"
         ):
             prove({"noise": fits, "speech": over})
+
+
+@pytest.mark.usefixtures("short")
+def test_a_sensitive_network_is_compared_in_float64_and_may_round_as_float32_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = random_network()
+    for module in (parity, exporter):
+        monkeypatch.setattr(module, "BOUND", 1e-9)  # so that float32's rounding is too much for it
+    proof = Model.open(exporter.prove_file(network, spoken_manifest(network), {}).data).manifest.parity
+    assert proof is not None
+    assert 1e-9 < max(proof.outputs, proof.states) <= proof.bound < 1e-4
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("edit", [scale("head.weight"), forget("h1"), swap_gates])
+def test_a_wrong_graph_is_refused_in_float64_as_well(edit: Edit) -> None:
+    network = random_network()
+    exact = Exact(network)
+    reports = measure(network, opened(network, edit), {}, reference=exact)
+    assert 0 < exact.rounding < BOUND / 10
+    assert exact.bound == BOUND
+    with pytest.raises(ParityError, match=r"allowed is 0\.0001"):
+        prove(reports, exact.bound)

@@ -15,7 +15,7 @@ from streamcell.runtime.manifest import InputSpec, Manifest
 from streamcell.runtime.model import Model
 from streamcell.runtime.state import State
 
-__all__ = ["Block", "Case", "Reference", "VerifyReport", "verify"]
+__all__ = ["Block", "Case", "Reference", "VerifyReport", "difference", "verify"]
 
 Block: TypeAlias = int | Literal["all"]
 """Samples that come at a time."""
@@ -244,16 +244,17 @@ def _compare(expected: _Answer, got: _Answer) -> tuple[float, float, str]:
     """Return the largest difference of outputs, of states, and where the larger one is."""
     outputs, states = [(0.0, "")], [(0.0, "")]
     for name, value in expected[0].items():
-        by_step = _difference(value, got[0][name]).max(axis=(0, 2))
+        by_step = difference(value, got[0][name]).max(axis=(0, 2))
         step = int(by_step.argmax())
         outputs.append((float(by_step[step]), f"output {name!r}, step {step}"))
     for name, value in expected[1].items():
-        states.append((float(_difference(value, got[1][name]).max()), f"final state {name!r}"))
+        states.append((float(difference(value, got[1][name]).max()), f"final state {name!r}"))
     largest, place = max(outputs + states)
     return max(outputs)[0], max(states)[0], place if largest else "no difference"
 
 
-def _difference(expected: NDArray[Any], got: NDArray[Any]) -> NDArray[np.float64]:
+def difference(expected: NDArray[Any], got: NDArray[Any]) -> NDArray[np.float64]:
     """Return the difference of each number, in proportion where it is above 1; infinite where one is no number."""
     apart = np.abs(expected.astype(np.float64) - got.astype(np.float64)) / np.maximum(1, np.abs(expected))
-    return np.nan_to_num(apart, nan=np.inf)
+    known: NDArray[np.float64] = np.nan_to_num(apart, nan=np.inf)
+    return known
