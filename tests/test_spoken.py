@@ -14,7 +14,7 @@ from streamcell.runtime.events import Segment
 from streamcell.runtime.model import Model
 from streamcell.runtime.stream import Stream
 from streamcell.train.data.augment import level
-from streamcell.train.data.spoken import SpokenChange, change_colour, change_spoken, read_spoken
+from streamcell.train.data.spoken import SpokenChange, change_spoken, colour, read_spoken
 from streamcell.train.recipe import LabelsRecipe, RecipeError, parse_recipe
 from streamcell.train.session import Session
 
@@ -130,7 +130,7 @@ def test_a_changed_recording_is_what_was_asked_for() -> None:
     random, sound = np.random.default_rng(1), tone(500)
     changed = [change_spoken(sound, random, change, RATE) for _ in range(50)]
     lengths = np.array([len(one) for one in changed]) / RATE
-    assert 0.15 / 1.25 <= lengths.min() < 0.3 < lengths.max() <= 0.3 / 0.8 + 0.2
+    assert 0.15 / 1.25 <= lengths.min() < 0.3 < lengths.max() <= 0.3 / 0.8 + 0.21
     levels = 20 * np.log10([level(one) for one in changed])
     assert -45 < levels.min() < -35 < -25 < levels.max() < -19
     again = np.random.default_rng(1)
@@ -138,14 +138,40 @@ def test_a_changed_recording_is_what_was_asked_for() -> None:
     np.testing.assert_array_equal(sound, tone(500), "the recording itself stays as it is")
 
 
-def test_a_colour_raises_and_lowers_bands_and_leaves_the_rest() -> None:
-    noise = np.random.default_rng(0).standard_normal(8000).astype(np.float32)
-    changed = change_colour(noise, 6.0, np.random.default_rng(1), RATE)
-    bands = [np.abs(np.fft.rfft(one)).reshape(-1)[:4000].reshape(8, 500).mean(axis=1) for one in (noise, changed)]
-    gains = 20 * np.log10(bands[1] / bands[0])
+@pytest.mark.parametrize("size", [1, 77, 2400, 30011])
+def test_no_change_leaves_the_recording_as_it_is(size: int) -> None:
+    sound = np.random.default_rng(size).standard_normal(size).astype(np.float32)
+    as_loud = 20 * np.log10(level(sound) / 10)
+    none = SpokenChange((1.0, 1.0), (0.0, 0.0), (200.0, 200.0), (as_loud, as_loud), (0.0, 0.0))
+    np.testing.assert_allclose(change_spoken(sound, np.random.default_rng(0), none, RATE), sound / 10, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.7, 0.9, 1.1, 1.4])
+def test_faster_is_shorter_and_higher(factor: float) -> None:
+    faster = SpokenChange((factor, factor), (0.0, 0.0), (60.0, 60.0), (-26.0, -26.0), (0.0, 0.0))
+    changed = change_spoken(tone(500, seconds=1.0), np.random.default_rng(0), faster, RATE)
+    assert len(changed) == pytest.approx(RATE / factor, rel=0.03)
+    loudest = np.abs(np.fft.rfft(changed)).argmax() * RATE / len(changed)
+    assert loudest == pytest.approx(500 * factor, rel=0.03)
+
+
+@pytest.mark.parametrize("snr_db", [0.0, 20.0])
+def test_noise_lies_as_far_below_the_recording_as_asked_for(snr_db: float) -> None:
+    sound, random = tone(1000, seconds=1.0), np.random.default_rng(3)
+    noisy = SpokenChange((1.0, 1.0), (0.0, 0.0), (snr_db, snr_db), (-26.0, -26.0), (0.5, 0.5))
+    changed = np.stack([change_spoken(sound, random, noisy, RATE) for _ in range(100)])
+    assert changed.shape == (100, 2 * RATE)
+    noise = level(np.hstack([changed[:, : RATE // 2 - 80], changed[:, -RATE // 2 + 80 :]]))
+    both = level(changed[:, RATE // 2 : -RATE // 2])
+    assert 10 * np.log10((both**2 - noise**2) / noise**2) == pytest.approx(snr_db, abs=0.5)
+
+
+def test_a_colour_is_smooth_and_raises_and_lowers_bands() -> None:
+    hertz = np.arange(0.0, 4001.0, 10.0)
+    gains = 20 * np.log10(colour(hertz, 6.0, np.random.default_rng(1)))
     assert np.ptp(gains) > 6
-    assert np.abs(np.diff(gains)).max() < 15, "smooth"
-    np.testing.assert_allclose(change_colour(noise, 0.0, np.random.default_rng(1), RATE), noise, atol=1e-5)
+    assert np.abs(np.diff(gains)).max() < 3, "smooth"
+    np.testing.assert_array_equal(colour(hertz, 0.0, np.random.default_rng(1)), np.ones(len(hertz)))
 
 
 def test_it_learns_and_the_file_hears_any_rate(

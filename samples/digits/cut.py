@@ -3,13 +3,15 @@
     python samples/digits/cut.py --data DATA --out DATA/digits-cut
 
 From each corpus with aligned phones (`utterances.jsonl`) those words are taken whose phones are found exactly as often
-as the text has the word; with a little of what is around them, as 8 kHz FLAC files `LABEL_SPEAKER_TAKE.flac`.
+as the text has the word, at most two of each digit by each speaker; with a little of what is around them, as 8 kHz FLAC
+files `LABEL_SPEAKER_TAKE.flac`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,10 @@ from typing import Any
 import soundfile
 import soxr
 
-CORPORA = ("speech/an4/train", "speech/speech_commands/train", "speech/speechocean762/train")
+CORPORA = tuple(
+    f"speech/{name}/train" for name in ("an4", "common_voice_en", "librispeech", "speech_commands", "speechocean762")
+)
+MOST = 2  # of each digit by each speaker, so that no voice and no digit outweighs the others
 RATE, BEFORE, AFTER = 8000, 0.04, 0.06  # Hz; seconds around a word
 DIGITS = {
     "zero": ("Z IH R OW", "Z IY R OW"),
@@ -51,6 +56,13 @@ def places(row: dict[str, Any]) -> Iterator[tuple[int, float, float]]:
                 yield digit, phones[first][0], last[0] + last[1]
 
 
+def write_part(source: Path, begin: float, stop: float, file: Path) -> None:
+    """Write what a recording holds between two times (s)."""
+    samples, rate = soundfile.read(source, dtype="float32")
+    part = samples[max(0, round(begin * rate)) : round(stop * rate)]
+    soundfile.write(file, soxr.resample(part, rate, RATE), RATE)
+
+
 def main() -> None:
     """Parse, cut, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -58,23 +70,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the digits")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    count, speakers = 0, set[str]()
+    taken = Counter[tuple[int, str]]()
     for corpus in CORPORA:
         short = corpus.split("/")[1].replace("_", "-")
         index = args.data / corpus / "utterances.jsonl"
         for line in index.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            cuts = list(places(row))
-            if not cuts:
-                continue
-            samples, rate = soundfile.read(index.parent / row["audio"], dtype="float32")
-            for digit, start, end in cuts:
-                part = samples[max(0, round((start - BEFORE) * rate)) : round((end + AFTER) * rate)]
-                speaker = f"{short}-{row['speaker']}".replace("_", "-")
-                soundfile.write(args.out / f"{digit}_{speaker}_{count}.flac", soxr.resample(part, rate, RATE), RATE)
-                count += 1
-                speakers.add(speaker)
-    print(f"{count} digits of {len(speakers)} speakers in {args.out}")
+            speaker = f"{short}-{row['speaker']}".replace("_", "-")
+            for digit, start, end in places(row):
+                if taken[digit, speaker] == MOST:
+                    continue
+                taken[digit, speaker] += 1
+                file = args.out / f"{digit}_{speaker}_{taken[digit, speaker]}.flac"
+                write_part(index.parent / row["audio"], start - BEFORE, end + AFTER, file)
+    print(f"{taken.total()} digits of {len({speaker for _, speaker in taken})} speakers in {args.out}")
 
 
 if __name__ == "__main__":

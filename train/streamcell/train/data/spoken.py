@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from streamcell.runtime.errors import SourceError
 from streamcell.train.columns import Columns
-from streamcell.train.data.augment import change_speed, coloured_noise, level
+from streamcell.train.data.augment import level
 from streamcell.train.data.labelled import Labelled, LabelledData, hold_out
 
 _ENDINGS = {".ogg", ".wav", ".flac", ".mp3"}
+
+_FAST = np.array(sorted(2**a * 3**b * 5**c for a in range(1, 25) for b in range(10) for c in range(7)))  # even sizes
 
 Samples = NDArray[np.float32]
 
@@ -101,32 +103,49 @@ def _samples(file: Path, sample_rate: int) -> Samples:
     return changed
 
 
-def change_colour(samples: Samples, decibels: float, random: np.random.Generator, sample_rate: int) -> Samples:
-    """Return `samples` through a random smooth filter, whose gain in dB is a sum of five half-waves over pitch.
+def colour(hertz: NDArray[np.floating], decibels: float, random: np.random.Generator) -> NDArray[np.float64]:
+    """Return a random smooth filter's gain at each of `hertz`, in dB a sum of five half-waves over pitch.
 
     Args:
-        samples: The recording.
+        hertz: rising frequencies, from 0.
         decibels: Standard deviation of each half-wave's height.
         random: Where they are drawn from.
-        sample_rate: Hz.
     """
-    spectrum = np.fft.rfft(samples)
-    pitch = np.log1p(np.fft.rfftfreq(len(samples), 1 / sample_rate) / 200)  # linear below 200 Hz, like the ear
-    place = np.pi * pitch / pitch[-1]
-    gain = sum(height * np.cos(k * place) for k, height in enumerate(decibels * random.standard_normal(5), 1))
-    return np.fft.irfft(spectrum * 10 ** (gain / 20), len(samples)).astype(np.float32)
+    pitch = np.log1p(hertz / 200)  # linear below 200 Hz, like the ear
+    heights = decibels * random.standard_normal(5)
+    gain = np.cos(np.outer(np.pi * pitch / pitch[-1], np.arange(1, 6))) @ heights
+    return np.asarray(10 ** (gain / 20))
 
 
 def change_spoken(samples: Samples, random: np.random.Generator, change: SpokenChange, sample_rate: int) -> Samples:
-    """Return a changed copy: faster or slower, of another colour, in a stretch of noise, as loud as it comes."""
-    faster = change_speed(samples, float(random.uniform(*change.speed)))
-    faster = change_colour(faster, float(random.uniform(*change.colour_db)), random, sample_rate)
-    before, after = (round(float(random.uniform(*change.shift_s)) * sample_rate) for _ in range(2))
-    if len(faster) + min(before, 0) + min(after, 0) > len(faster) // 2:
-        faster = faster[max(0, -before) : len(faster) - max(0, -after)]
-    before, after = max(before, 0), max(after, 0)
-    noise = coloured_noise(before + len(faster) + after, random)
-    gain = 10 ** (float(random.uniform(*change.level_dbfs)) / 20) / level(faster)
-    quiet = level(faster) * 10 ** (-float(random.uniform(*change.snr_db)) / 20) / level(noise)
-    mixed = np.pad(faster, (before, after)) + noise * np.float32(quiet)
-    return np.clip(mixed * np.float32(gain), -1, 1)
+    """Return a changed copy: faster or slower, of another colour, in a stretch of noise, as loud as it comes.
+
+    All of it is done to one spectrum: a longer or shorter inverse transform is another speed, to within 3%.
+    """
+    factor = float(random.uniform(*change.speed))
+    part = _moved(samples, random, change.shift_s, sample_rate * factor)
+    size = _fast_size(len(part))
+    spectrum = np.fft.rfft(part, size)
+    faster = _fast_size(size / factor)
+    bins = faster // 2 + 1
+    spectrum = np.pad(spectrum[:bins], (0, max(0, bins - len(spectrum))))
+    spectrum *= colour(np.arange(bins) * (sample_rate / faster), float(random.uniform(*change.colour_db)), random)
+    noise = random.standard_normal((2, bins), np.float32) * np.maximum(np.arange(bins), 1) ** -random.uniform(0, 1)
+    under = 10 ** (-float(random.uniform(*change.snr_db)) / 20) * np.sqrt(size / len(samples))
+    spectrum += (noise[0] + 1j * noise[1]) * (under * np.linalg.norm(spectrum) / np.linalg.norm(noise))
+    found = np.fft.irfft(spectrum, faster)[: round(len(part) * faster / size)].astype(np.float32)
+    gain = 10 ** (float(random.uniform(*change.level_dbfs)) / 20) / level(found)
+    return np.asarray(np.clip(found * np.float32(gain), -1, 1))
+
+
+def _moved(samples: Samples, random: np.random.Generator, shift_s: tuple[float, float], rate: float) -> Samples:
+    """Return `samples` with silence before and behind, or cut, if at least half are left."""
+    before, after = (round(float(random.uniform(*shift_s)) * rate) for _ in range(2))
+    if len(samples) + min(before, 0) + min(after, 0) > len(samples) // 2:
+        samples = samples[max(0, -before) : len(samples) - max(0, -after)]
+    return np.pad(samples, (max(before, 0), max(after, 0)))
+
+
+def _fast_size(least: float) -> int:
+    """Return the first even number from `least` on whose prime factors are 2, 3 and 5: its transform is fast."""
+    return int(_FAST[np.searchsorted(_FAST, least)])
