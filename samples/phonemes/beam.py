@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -31,31 +30,16 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from streamcell.runtime import Frames, Model, Segment
-from streamcell.runtime.decode import Decoder, make_decoder
+from streamcell.runtime import Model, Segment
+from streamcell.runtime.decode import make_decoder
 from streamcell.runtime.manifest import MANIFEST_KEY
 from streamcell.runtime.models import find_bundled
-from streamcell.runtime.posteriors import Posteriors
-from streamcell.runtime.sources import AudioFile
-from streamcell.train.data.utterances import Utterance, read_corpus
-from streamcell.train.metrics import ErrorRate, align, error_rate
+from streamcell.train.metrics import align
+from streamcell.train.phone_scoring import Answers, answer, choose, interval, total
 
 BINS = 15
 
 Maps = dict[str, tuple[float, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One recording as the model heard it."""
-
-    utterance: Utterance
-    frames: list[Frames]
-    end: float
-
-    @property
-    def phones(self) -> list[str]:
-        return [label for _, _, label in self.utterance.phones if label != "SIL"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +52,17 @@ class Judged:
     best: tuple[float, float]
 
 
-def hear(model: Model, utterance: Utterance) -> Heard:
-    """Run the model over one recording."""
-    with AudioFile(utterance.audio) as audio:
-        stage = Posteriors(model, audio.sample_rate, "file")
-        frames = [item for block in audio for item in stage.push(block) if isinstance(item, Frames)]
-        frames += [item for item in stage.flush() if isinstance(item, Frames)]
-    return Heard(utterance, frames, stage.time)
-
-
-def decode(decoder: Decoder, heard: Heard) -> list[Segment]:
-    """Return the phones, without pauses."""
-    decoder.reset()
-    found = [segment for frames in heard.frames for segment in decoder.push(frames)] + decoder.flush(heard.end)
-    return [segment for segment in found if segment.final and segment.label != "SIL"]
-
-
 def judge(
-    heard: Sequence[Heard], found: Sequence[list[Segment]]
+    heard: Sequence[Answers], found: Sequence[list[Segment]]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
     """Return of every phone that was told the confidence, whether it is right, and a weight: corpora weigh the same."""
     sure, right, corpus = [], [], []
     for one, segments in zip(heard, found, strict=True):
-        for i, j in align(one.phones, [segment.label for segment in segments]):
+        said = one.pair(segments).spoken
+        for i, j in align(*one.pair(segments).labels):
             if j is not None:
                 sure.append(segments[j].confidence)
-                right.append(i is not None and one.phones[i] == segments[j].label)
+                right.append(i is not None and said[i][2] == segments[j].label)
                 corpus.append(str(one.utterance.audio.parent))
     counts = Counter(corpus)
     return np.array(sure), np.array(right), np.array([1 / counts[name] for name in corpus])
@@ -132,42 +101,33 @@ def fit(sure: NDArray[np.float64], right: NDArray[np.bool_], share: NDArray[np.f
 def decoders(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return the settings of each decoder to try, not calibrated."""
     named: dict[str, dict[str, Any]] = {"greedy": {"name": "ctc-greedy"}, "beam": {"name": "ctc-beam"}}
-    extra = json.loads(args.settings)
+    extra = json.loads(args.settings.read_text(encoding="utf-8")) if args.settings else {}
     for path in args.lm:
         named[f"beam + {path.stem}"] = {"name": "ctc-beam", "lm": path.read_text(encoding="utf-8"), **extra}
     return named
 
 
-def utterances(args: argparse.Namespace) -> list[Utterance]:
-    """Return what is to be heard."""
-    found = [one for folder in args.corpora for one in read_corpus(folder.parent, folder.name)]
-    if args.recipe is None:
-        return found
-    corpora = tomllib.loads(args.recipe.read_text(encoding="utf-8"))["data"]["corpora"]
-    held = {(corpus["path"], speaker) for corpus in corpora for speaker in corpus.get("validation_speakers", ())}
-    return [one for one in found if ("/".join(one.audio.parts[-4:-1]), one.speaker) in held]
-
-
 def compare(
-    model: Model, heard: Sequence[Heard], named: dict[str, dict[str, Any]], known: Maps, seconds: float
+    model: Model, heard: Sequence[Answers], named: dict[str, dict[str, Any]], known: Maps, seconds: float
 ) -> dict[str, Judged]:
     """Print a line for each decoder; return its confidences, and the map that fits them best."""
     judged, base = {}, 0.0
     for name, settings in named.items():
         decoder = make_decoder(replace(model.manifest, decoder=settings))
         began = time.process_time()
-        found = [decode(decoder, one) for one in heard]
+        found = [one.decode(decoder) for one in heard]
         took = seconds + time.process_time() - began
         base = base or took
-        rates = [error_rate(one.phones, [s.label for s in said]) for one, said in zip(heard, found, strict=True)]
-        total = sum(rates, ErrorRate())
+        pairs = [one.pair(segments) for one, segments in zip(heard, found, strict=True)]
+        errors, (low, high) = total(pairs), interval(pairs)
         sure, right, share = judge(heard, found)
         best = fit(sure, right, share)
         after = calibrated(sure, *known.get(name, best))
         judged[name] = Judged(sure, after, right, best)
         print(
-            f"{name}: {100 * total.rate:.2f}% ({total.substitutions} substitutions, {total.deletions} deletions, "
-            f"{total.insertions} insertions, {total.phones} phones); {sum(one.end for one in heard) / took:.0f} times "
+            f"{name}: {100 * errors.rate:.2f}% (95% interval {100 * low:.1f} to {100 * high:.1f}; "
+            f"{errors.substitutions} substitutions, {errors.deletions} deletions, {errors.insertions} insertions, "
+            f"{errors.phones} phones); {sum(one.end for one in heard) / took:.0f} times "
             f"real time, {base / took:.2f} of greedy's; calibration error {calibration_error(sure, right):.3f}, "
             f"{calibration_error(after, right):.3f} with a map; best map {best[0]:.3f}, {best[1]:+.3f}"
         )
@@ -204,7 +164,7 @@ def write(model: str, out: Path, settings: dict[str, Any]) -> None:
     make_decoder(Model.open(out).manifest)
 
 
-def speak(heard: Iterable[Heard]) -> str:
+def speak(heard: Iterable[Answers]) -> str:
     seen = list(heard)
     return f"{len(seen)} recordings of {len({one.utterance.speaker for one in seen})} speakers"
 
@@ -216,7 +176,7 @@ def main() -> None:
     parser.add_argument("--model", default="phonemes-en", help="name or file (default: the model that comes along)")
     parser.add_argument("--recipe", type=Path, help="hear only the speakers that it holds out")
     parser.add_argument("--lm", type=Path, action="append", default=[], help="an ARPA file, each a decoder of its own")
-    parser.add_argument("--settings", default="{}", help="of beam search with a language model, as JSON")
+    parser.add_argument("--settings", type=Path, help="of beam search with a language model, a JSON file of bigram.py")
     parser.add_argument("--calibration", type=Path, help="what --fit wrote")
     parser.add_argument("--fit", type=Path, help="write slope and offset for each decoder into this file")
     parser.add_argument("--picture", type=Path, help="draw shares over confidences into this PNG file")
@@ -230,7 +190,7 @@ def main() -> None:
         return
     model = Model.open(args.model)
     began = time.process_time()
-    heard = [hear(model, one) for one in utterances(args)]
+    heard = [answer(model, one) for some in choose(args.corpora, args.recipe) for one in some]
     seconds = time.process_time() - began
     print(speak(heard))
     judged = compare(model, heard, named, known, seconds)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from streamcell.runtime.align import Aligned, Script, align_file
 from streamcell.runtime.errors import StreamcellError
 from streamcell.runtime.phones import ARPABET
 from streamcell.runtime.words import Dictionary, read_dictionary
+from streamcell.train.phone_scoring import wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +97,6 @@ def run(
         if len(cases) == count:
             break
     return cases, errors
-
-
-def wilson(hits: int, of: int) -> tuple[float, float]:
-    """Return the 95% interval of a share (Wilson 1927)."""
-    z = 1.96
-    middle, half = hits / of + z * z / (2 * of), z * math.sqrt(hits / of * (1 - hits / of) / of + (z / of / 2) ** 2)
-    return (middle - half) / (1 + z * z / of), (middle + half) / (1 + z * z / of)
 
 
 def draw(cases: Sequence[Case], path: Path) -> None:

@@ -16,31 +16,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
-from streamcell.train.data.utterances import Utterance, read_corpus
-from streamcell.train.metrics import ErrorRate, align, by_group, confusions, error_rate
+from streamcell.train.data.utterances import Utterance
+from streamcell.train.metrics import align, confusions
+from streamcell.train.phone_scoring import Pair, Phone, choose, interval, total
 from streamcell.train.plots import plot_confusions
-
-Phone = tuple[float, float, str]  # start s, duration s, label
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """What one recording says and what was heard, pauses left out."""
-
-    utterance: Utterance
-    spoken: list[Phone]
-    heard: list[Phone]
-
-    @property
-    def labels(self) -> tuple[list[str], list[str]]:
-        return [p[2] for p in self.spoken], [p[2] for p in self.heard]
 
 
 def transcribe(files: Sequence[Path], model: str) -> list[list[Phone]]:
@@ -76,34 +62,24 @@ def resample(files: Sequence[Path], rate: int, folder: Path) -> list[Path]:
     return changed
 
 
-def score(corpus: Path, model: str, rate: int | None) -> list[Pair]:
-    """Transcribe the whole corpus."""
-    utterances = read_corpus(corpus.parent, corpus.name)
+def score(utterances: Sequence[Utterance], model: str, rate: int | None) -> list[Pair]:
+    """Transcribe them all."""
     files = [one.audio for one in utterances]
     with tempfile.TemporaryDirectory() as folder:
         heard = transcribe(files if rate is None else resample(files, rate, Path(folder)), model)
-    return [Pair(u, [p for p in u.phones if p[2] != "SIL"], h) for u, h in zip(utterances, heard, strict=True)]
-
-
-def interval(pairs: Sequence[Pair]) -> tuple[float, float]:
-    """Return the 95% interval of the error rate by bootstrap over speakers."""
-    groups = list(by_group((pair.utterance.speaker, error_rate(*pair.labels)) for pair in pairs).values())
-    edits = np.array([group.rate * group.phones for group in groups])
-    phones = np.array([group.phones for group in groups])
-    drawn = np.random.default_rng(1).integers(len(groups), size=(10000, len(groups)))
-    low, high = np.quantile(edits[drawn].sum(1) / phones[drawn].sum(1), [0.025, 0.975])
-    return float(low), float(high)
+    return [Pair(utterance, phones) for utterance, phones in zip(utterances, heard, strict=True)]
 
 
 def times(pairs: Sequence[Pair]) -> dict[str, float]:
     """Return how well the times of matched phones fit."""
     errors, ratios, spoken = [], [], 0
     for pair in pairs:
-        spoken += len(pair.spoken)
+        said, heard = pair.spoken, pair.heard
+        spoken += len(said)
         for i, j in align(*pair.labels):
-            if i is not None and j is not None and pair.spoken[i][2] == pair.heard[j][2]:
-                errors.append(abs(pair.spoken[i][0] - pair.heard[j][0]))
-                ratios.append(pair.heard[j][1] / pair.spoken[i][1])
+            if i is not None and j is not None and said[i][2] == heard[j][2]:
+                errors.append(abs(said[i][0] - heard[j][0]))
+                ratios.append(heard[j][1] / said[i][1])
     middle, most = np.quantile(errors, [0.5, 0.9])
     return {
         "matched": len(errors) / spoken,
@@ -118,22 +94,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, help="folder with utterances.jsonl")
     parser.add_argument("--model", default="phonemes-en", help="name or file (default: the model that comes along)")
+    parser.add_argument("--recipe", type=Path, help="hear only the speakers that this recipe holds out")
     parser.add_argument("--rate", type=int, help="resample the recordings to this rate first, Hz")
     parser.add_argument("--out", type=Path, help="folder for confusions.png and score.json")
     args = parser.parse_args()
-    pairs = score(args.corpus, args.model, args.rate)
-    total = sum((error_rate(*pair.labels) for pair in pairs), ErrorRate())
-    low, high = interval(pairs)
+    (utterances,) = choose([args.corpus], args.recipe)
+    pairs = score(utterances, args.model, args.rate)
+    errors, (low, high) = total(pairs), interval(pairs)
     fit = times(pairs)
     figures = {
         "corpus": str(args.corpus),
         "rate": args.rate,
-        "error_rate": total.rate,
+        "error_rate": errors.rate,
         "interval": [low, high],
-        **asdict(total),
+        **asdict(errors),
         **fit,
     }
-    print(f"phone error rate {100 * total.rate:.2f}% (95% interval {100 * low:.1f} to {100 * high:.1f}), {total}")
+    print(f"phone error rate {100 * errors.rate:.2f}% (95% interval {100 * low:.1f} to {100 * high:.1f}), {errors}")
     print(
         f"times: {100 * fit['matched']:.1f}% of the phones matched, "
         f"start error median {1000 * fit['start_error_median_s']:.0f} ms, "

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
@@ -33,6 +32,7 @@ from streamcell.runtime import Model
 from streamcell.runtime.find_words import find_words
 from streamcell.runtime.words import Dictionary, Lexicon, Spotter, WordDecoder, read_dictionary
 from streamcell.train.metrics import ErrorRate, error_rate
+from streamcell.train.phone_scoring import wilson
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "oh")
 RATES = (0.03, 0.1, 0.3, 1.0, 3.0)  # false alarms per phrase-hour
@@ -161,10 +161,8 @@ def occurrences(words: Words, phrase: Words) -> int:
 
 def share(part: float, whole: int) -> str:
     """Return a share with its 95% interval (Wilson)."""
-    z = 1.96
-    centre = (part * whole + z * z / 2) / (whole + z * z)
-    half = z * math.sqrt(part * (1 - part) * whole + z * z / 4) / (whole + z * z)
-    return f"{100 * part:.1f}% (95% interval {100 * (centre - half):.0f} to {100 * (centre + half):.0f})"
+    low, high = wilson(part * whole, whole)
+    return f"{100 * part:.1f}% (95% interval {100 * low:.0f} to {100 * high:.0f})"
 
 
 def spotting(model: Model, dictionary: Dictionary, data: Path, rate: float, out: Path | None) -> None:

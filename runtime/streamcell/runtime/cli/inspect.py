@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import math
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,11 +52,13 @@ def _facts(model: "Model", name: str | None) -> Iterator[tuple[str, str]]:
     manifest = model.manifest
     yield "model", f"{manifest.name}: {manifest.description}"
     yield from _input(manifest)
+    yield from _delay(manifest)
     for output in manifest.outputs:
         yield from _output(output)
     yield from _states(manifest)
     yield "task", f"{manifest.task}; decoder: {_plain(manifest.decoder)}"
     yield "gaps", f"up to {manifest.gap.reset_after:g} s: {_GAPS[manifest.gap.action]}; longer: the state is reset"
+    yield "resets", _resets(manifest)
     yield "call", _call(manifest)
     yield "parity", _parity(manifest)
     for key, value in manifest.training.items():
@@ -70,6 +73,7 @@ def _facts(model: "Model", name: str | None) -> Iterator[tuple[str, str]]:
 _LONGEST, _SHOWN = 500, 40  # characters of a value
 _LINE = 20_000  # of all that stands under one name
 _MOST = 100  # labels
+_RATES = (16000, 44100, 48000)  # Hz
 
 _GAPS = {"fill": "heard as silence", "hold": "skipped, the state is kept"}
 
@@ -89,6 +93,32 @@ def _input(manifest: "Manifest") -> Iterator[tuple[str, str]]:
     for index, name in enumerate(spec.channel_names):
         yield "channel", f"{name}, {spec.units[index]}" if spec.units else name
     yield "step", f"{spec.samples_per_step} samples, {step:g} ms; look-ahead {spec.look_ahead_steps * step:g} ms"
+
+
+def _delay(manifest: "Manifest") -> Iterator[tuple[str, str]]:
+    """Say how the delay of a stream comes about, for the rates that microphones have."""
+    from streamcell.runtime.delay import delay_of
+    from streamcell.runtime.errors import MissingExtraError
+
+    if manifest.task not in ("ctc", "frames"):
+        return
+    own = delay_of(manifest)
+    parts = f"look-ahead {_ms(own.look_ahead)}, step up to {_ms(own.step)}, decoder {_ms(own.decoder)}"
+    yield "delay", f"{parts}; in all up to {_ms(own.total)} from the end of a sound to its final segment"
+    for rate in _RATES if manifest.input.kind == "audio" else ():
+        if rate == manifest.input.sample_rate:
+            continue
+        try:
+            delay = delay_of(manifest, rate)
+        except MissingExtraError as error:
+            yield "delay", str(error)
+            return
+        yield "delay", f"from {rate} Hz: resampler {_ms(delay.resampler)} more, in all up to {_ms(delay.total)}"
+
+
+def _ms(seconds: float) -> str:
+    """Write a delay; what depends on what follows is not known."""
+    return "unbounded" if math.isinf(seconds) else f"{1000 * seconds:.0f} ms"
 
 
 def _output(output: "OutputSpec") -> Iterator[tuple[str, str]]:
@@ -123,6 +153,14 @@ def _call(manifest: "Manifest") -> str:
         "streams may share it" if manifest.batch_invariant else "streams run one by one, as sharing changes answers"
     )
     return f"{steps} a call; {shared}"
+
+
+def _resets(manifest: "Manifest") -> str:
+    if (policy := manifest.reset) is None:
+        return "none while sound goes on"
+    found = [] if policy.after_silence is None else [f"after {policy.after_silence:g} s of silence"]
+    found += [] if policy.every is None else [f"every {policy.every:g} s"]
+    return f"the state begins anew {' and '.join(found)}"
 
 
 def _parity(manifest: "Manifest") -> str:

@@ -163,6 +163,11 @@ class BeamCTC(Spikes):
         self._delay_frames = max(1, round(delay / seconds_per_step))
         super().__init__(settings)
 
+    @property
+    def wait(self) -> float:
+        """Return the delay after which a label settles at the latest, and the frame that ends the segment before."""
+        return (self._delay_frames + 1) * self._seconds
+
     def read(self, values: NDArray[np.float32]) -> list[_Heard]:
         """Return for each row what `GreedyCTC` reads, the log-probabilities, and which labels may begin."""
         spoken = list(self.spoken(values))

@@ -71,6 +71,11 @@ class GreedyCTC(Spikes):
         columns = tuple(labels)
         super().__init__(SpikeSettings(columns, blank, seconds_per_step, silence, reach, pause, tuple(calibration)))
 
+    @property
+    def wait(self) -> float:
+        """Return the length of a frame: the first in which another label leads ends a segment."""
+        return self._seconds
+
     def read(self, values: NDArray[np.float32]) -> list[Spoken]:
         """Return for each row the best label, the best without the blank, and its probability without the blank."""
         return list(self.spoken(values))

@@ -44,6 +44,14 @@ class Decoder(ABC):
         """Return the time (seconds) before which no segment will begin any more; -inf before the first frame."""
         return -math.inf if self._next is None else self._earliest(self._next)
 
+    @property
+    def wait(self) -> float:
+        """Return how many seconds are heard behind a segment, at most, until it is final.
+
+        It is inf where that depends on what follows. Two labels that share a stretch (see `GreedyCTC`) may take longer.
+        """
+        return math.inf
+
     def follows(self, first: int, origin: float) -> bool:
         """Tell whether frames from ``first`` on, counted from ``origin`` seconds, may come next."""
         return self._next is None or (self._next <= first and self._origin == origin)

@@ -125,6 +125,11 @@ class Hysteresis(Decoder):
         self._min_frames, self._gap_frames = self.settings.min_frames, self.settings.gap_frames
         self.reset()
 
+    @property
+    def wait(self) -> float:
+        """Return how long a label is below the release before its segment ends."""
+        return self._gap_frames * self._seconds
+
     def read(self, values: NDArray[np.float32]) -> list[_Row]:
         """Return for each row the probabilities of the labels that are not skipped, their largest before them.
 
