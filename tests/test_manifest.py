@@ -122,7 +122,7 @@ def test_contradictions_are_named(path: str, value: object, message: str) -> Non
         Manifest.from_json(edited(path, value))
 
 
-_OPTIONAL = ("link", "checksum")
+_OPTIONAL = ("link", "checksum", "reset")
 
 
 def test_keys_that_came_later_may_be_missing() -> None:

@@ -16,7 +16,7 @@ from streamcell.runtime.errors import (
     StreamcellError,
 )
 from streamcell.runtime.events import Event, Gap, Reset, Segment, Utterance
-from streamcell.runtime.manifest import GapPolicy, InputSpec, Link, Manifest, OutputSpec, Parity, StateSpec
+from streamcell.runtime.manifest import GapPolicy, InputSpec, Link, Manifest, OutputSpec, Parity, ResetPolicy, StateSpec
 
 if TYPE_CHECKING:
     from streamcell.runtime.frames import Frames
@@ -48,6 +48,7 @@ __all__ = [
     "Parity",
     "Posteriors",
     "Reset",
+    "ResetPolicy",
     "Segment",
     "SourceError",
     "State",

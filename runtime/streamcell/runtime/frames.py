@@ -20,6 +20,8 @@ class Frames:
         first: Number of the first; frame k lasts from ``origin + k * seconds_per_step``, for ``seconds_per_step``.
         origin: Seconds: when the stream began or was last reset.
         kind: What `values` are, as in `OutputSpec`.
+        reset: Why the state began anew before the first, by the manifest's reset policy: ``"silence"``, ``"interval"``,
+            or empty where it did not.
 
     Examples:
         >>> Frames(np.float32([[0, 0]]), first=7).probs.tolist()
@@ -30,6 +32,7 @@ class Frames:
     first: int
     origin: float = 0.0
     kind: OutputKind = "logits"
+    reset: str = ""
 
     @property
     def log_probs(self) -> NDArray[np.float32]:

@@ -18,9 +18,11 @@ from streamcell.runtime.specs import (
     Link,
     OutputSpec,
     Parity,
+    ResetPolicy,
     StateSpec,
     check_input,
     check_output,
+    check_reset,
     check_state,
     require,
 )
@@ -34,6 +36,7 @@ __all__ = [
     "Manifest",
     "OutputSpec",
     "Parity",
+    "ResetPolicy",
     "StateSpec",
     "Task",
 ]
@@ -76,6 +79,7 @@ class Manifest:
         licence: Of the weights.
         created_by: Program and version that wrote the file.
         link: Where the first state comes from, or None where it is ``StateSpec.initial``.
+        reset: When the state begins anew while sound goes on, or None for never.
         checksum: SHA-256 of graph and operator sets (`OnnxFile.program`) in hexadecimal, or empty; a file whose graph
             was changed since is refused.
 
@@ -99,6 +103,7 @@ class Manifest:
     created_by: str = ""
     link: Link | None = field(default=None, metadata=OPTIONAL)
     checksum: str = field(default="", metadata=OPTIONAL)
+    reset: ResetPolicy | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         check_input(self.input)
@@ -159,6 +164,7 @@ def _check_rest(manifest: Manifest) -> None:
     numbers = sum(math.prod(state.sizes(1)) for state in manifest.states)
     require(numbers <= MAX_STATE, "states", f"at most {MAX_STATE} numbers a stream, all together", numbers)
     _check_task(manifest)
+    _check_reset(manifest)
     after = manifest.gap.reset_after
     require(math.isfinite(after) and after >= 0, "gap.reset_after", "seconds, 0 or more", after)
     steps = manifest.steps_per_call
@@ -195,3 +201,12 @@ def _check_task(manifest: Manifest) -> None:
         linked = bool(link.states) and set(link.states) <= known
         linked = linked and all(isinstance(name, str) for name in link.states.values())
         require(linked, "link.states", f"some of {', '.join(sorted(known))}, each with an output's name", link.states)
+
+
+def _check_reset(manifest: Manifest) -> None:
+    if (policy := manifest.reset) is None:
+        return
+    whole = manifest.input.kind == "tokens" or manifest.link is not None or manifest.task in ("sequence", "encode")
+    expected = "left out for tokens, for linked models and for tasks 'sequence' and 'encode'"
+    require(not whole, "reset", expected, policy)
+    check_reset(policy, manifest.outputs[0])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as _errors
 
 from streamcell.runtime.errors import InputError, ModelError
-from streamcell.runtime.manifest import MANIFEST_KEY, Manifest
+from streamcell.runtime.manifest import MANIFEST_KEY, Manifest, ResetPolicy
 from streamcell.runtime.models import DEFAULT_MODEL, bundled_models, find_bundled
 from streamcell.runtime.onnx_file import MAX_FILE, check_graph, read_onnx
 from streamcell.runtime.onnx_parts import Graph, Value
@@ -122,8 +122,8 @@ class Model:
     def fingerprint(self) -> str:
         """Return 64 hexadecimal digits: the same for files that step and decode alike.
 
-        The SHA-256 of the graph and of what the manifest says of input, states, outputs, calls, gaps and decoding; its
-        name, description, licence and figures may differ.
+        The SHA-256 of the graph and of what the manifest says of input, states, outputs, calls, gaps, resets and
+        decoding; its name, description, licence and figures may differ.
         """
         return self._fingerprint
 
@@ -141,6 +141,14 @@ class Model:
             >>> stream = Stream(model.with_decoder({"name": "ctc-beam", "lm": text}))  # doctest: +SKIP
         """
         return Model(self._session, replace(self._manifest, decoder=dict(settings)), self._program)
+
+    def with_reset(self, policy: ResetPolicy | None) -> "Model":
+        """Return the same model with another reset policy; its fingerprint is another. Both share one session.
+
+        Raises:
+            ModelError: If the policy makes no sense with this model.
+        """
+        return Model(self._session, replace(self._manifest, reset=policy), self._program)
 
     def initial_state(self, batch: int = 1) -> State:
         """Return the state of ``batch`` streams at their beginning."""
@@ -272,6 +280,8 @@ def _session(data: bytes, options: ort.SessionOptions, providers: list[str]) -> 
 
 def _fingerprint(program: bytes, manifest: Manifest) -> str:
     facts = {name: getattr(manifest, name) for name in _STEPS}
+    if manifest.reset is not None:  # so that files that were made before there was one keep their fingerprint
+        facts["reset"] = manifest.reset
     text = json.dumps(facts, default=asdict, sort_keys=True)
     return hashlib.sha256(program + text.encode()).hexdigest()
 

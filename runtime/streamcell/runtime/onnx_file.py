@@ -40,7 +40,8 @@ _OPERATORS = {
         "QuantizeLinear", "RNN", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Shape",
         "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
     )),
-    "com.microsoft": frozenset(("DynamicQuantizeLSTM", "DynamicQuantizeMatMul")),  # ONNX Runtime's own int8 kernels
+    # ONNX Runtime's own int8 kernels
+    "com.microsoft": frozenset(("DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulIntegerToFloat")),
 }
 # fmt: on
 _DTYPES = {

@@ -276,7 +276,7 @@ class StreamPool:
             samples = len(block)  # type: ignore[arg-type]
         except TypeError:  # it will be refused for what it is
             samples = 0
-        seconds = posteriors.waiting + samples / posteriors.sample_rate
+        seconds = posteriors.queue.waiting + samples / posteriors.sample_rate
         if seconds > self._max_waiting:
             raise OverloadError(
                 f"stream {slot.id} would have {seconds:.2f} s waiting, at most {self._max_waiting:g} s may; push less "
@@ -289,7 +289,7 @@ class StreamPool:
             raise OverloadError(f"stream {slot.id} has {len(slot.events)} events waiting; fetch them with events()")
 
     def _enqueue(self, slot: _Slot) -> None:
-        if slot.queued or slot.busy or slot.error is not None or not slot.posteriors.ready:
+        if slot.queued or slot.busy or slot.error is not None or not slot.posteriors.queue.ready:
             return
         slot.queued, slot.since = True, time.monotonic()
         self._queue.append(slot)
@@ -354,12 +354,12 @@ class StreamPool:
     def _pick(self) -> tuple[list[_Slot], int, NDArray[np.float32]]:
         """Take those who have waited longest off the queue, with what they are to be stepped on."""
         batch = [self._queue.popleft() for _ in range(min(self._batch, len(self._queue)))]
-        ready = min([slot.posteriors.ready for slot in batch] + [_MOST_STEPS])
+        ready = min([slot.posteriors.queue.ready for slot in batch] + [_MOST_STEPS])
         steps = self._model.manifest.steps_per_call or 1 << max(ready.bit_length() - 1, 0)
         for slot in batch:
             slot.queued, slot.busy = False, True
         self._running += 1
-        return batch, steps, np.array([slot.posteriors.peek(steps) for slot in batch])
+        return batch, steps, np.array([slot.posteriors.queue.peek(steps) for slot in batch])
 
     def _run(self, batch: list[_Slot], steps: int, x: NDArray[np.float32]) -> None:
         """Step streams together and let each hear its part of the answer."""
@@ -386,12 +386,12 @@ class StreamPool:
         items = batch[0].stream.decoder.read(values.reshape(-1, values.shape[2]))
         with self._lock:
             for i, slot in enumerate(batch):
-                self._hear(slot, items[i * steps : (i + 1) * steps], good=good[i])
+                self._hear(slot, values[i], items[i * steps : (i + 1) * steps], good=good[i])
 
-    def _hear(self, slot: _Slot, items: list[Any], *, good: bool) -> None:
+    def _hear(self, slot: _Slot, values: NDArray[np.float32], items: list[Any], *, good: bool) -> None:
         """Give a stream its part of the answer; what goes wrong there stays there."""
         try:
-            spans = slot.posteriors.accept(len(items))
+            spans = slot.posteriors.queue.accept(values)
             if not good:
                 raise ModelError("the model gave values that are not finite; its weights or its input are broken")
             slot.events += slot.stream.accept(spans, items)

@@ -1,9 +1,7 @@
 """From a source's blocks to the model's answers, frame by frame on one clock."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from itertools import chain, pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 from numpy import ndarray, vdot
@@ -14,73 +12,25 @@ from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import GAP_REASONS, Gap, Reset
 from streamcell.runtime.frames import Frames, check_finite
 from streamcell.runtime.model import Model
-from streamcell.runtime.pending import Pending
 from streamcell.runtime.resample import Quality, Resampler
-from streamcell.runtime.schema import read
 from streamcell.runtime.state import State
+from streamcell.runtime.step_queue import MOST_STEPS, StepQueue, Steps
 from streamcell.runtime.stepper import Stepper
+from streamcell.runtime.timeline import Span
 from streamcell.runtime.wire import pack, unpack
 
-__all__ = ["Posteriors", "Span", "Steps"]
+__all__ = ["Posteriors"]
 
 _VERSION = 2
-_MOST_STEPS = 64  # a call, and of silence at a time
-_LARGEST = 1 << 53  # saved counter
 _FLOAT32 = np.dtype(np.float32)
-
-
-class Steps(Protocol):
-    """Run one stream's steps and keep its state."""
-
-    @property
-    def state(self) -> State:
-        """Return a copy of the state."""
-
-    def load(self, state: State) -> None:
-        """Go on from ``state``."""
-
-    def reset(self) -> None:
-        """Go back to the beginning."""
-
-    def advance(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run `x [T * samples_per_step]` or `[T, channels]`; return `[T, C]`, valid until the next call."""
-
-
-class Span(NamedTuple):
-    """Say which frames the rows ``begin`` to ``end - 1`` of a model's answer are; fields as in `Frames`."""
-
-    first: int
-    origin: float
-    begin: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Counters:
-    """What is saved of the numbers that `Posteriors._begin` explains."""
-
-    clock: int
-    epoch: int
-    held: int
-    steps: int
-    shift: int
-    jumps: tuple[tuple[int, ...], ...]
-    flushed: bool
-
-    def __post_init__(self) -> None:
-        places = [(0, self.shift), *self.jumps]
-        pairs = all(len(place) == 2 for place in places)
-        rising = pairs and all(a[0] <= b[0] and a[1] <= b[1] for a, b in pairwise(places))
-        numbers = (self.clock, self.epoch, self.held, self.steps, *chain.from_iterable(places))
-        if not rising or not 0 <= min(numbers) <= max(numbers) < _LARGEST or self.epoch + self.held > self.clock:
-            raise ValueError(f"{self} contradict each other")
 
 
 class Posteriors:
     """Stream samples through a model: convert the rate, cut into steps, run, put each frame on the clock.
 
-    The clock counts the source's samples, lost ones too. Frames describe what was heard at their time: the model's
-    look-ahead is taken out. How the samples are cut into blocks changes no frame by more than the model's parity bound.
+    The clock counts the source's samples, lost ones too, see `Timeline`. Where the manifest has a reset policy, the
+    state begins anew between two frames, see `ResetRule`. How the samples are cut into blocks changes no frame by more
+    than the model's parity bound.
 
     Args:
         model: The model; it may be shared, the state is this object's.
@@ -105,7 +55,6 @@ class Posteriors:
         >>> posteriors.flush()  # doctest: +SKIP
     """
 
-    _shift: int
     _stepper: Stepper | None
 
     def __init__(
@@ -121,17 +70,15 @@ class Posteriors:
         if spec.kind == "features" and rate != spec.sample_rate:
             raise InputError(f"this model takes features at {spec.sample_rate} Hz, got {rate} Hz; convert them first")
         self._model, self._spec, self._output = model, spec, model.manifest.outputs[0]
-        self._fixed = model.manifest.steps_per_call
-        self._audio, self._samples = spec.kind == "audio", spec.samples_per_step
+        self._audio = spec.kind == "audio"
         self._resampler = Resampler(rate, spec.sample_rate, quality)
-        self._runs = Stepper(model) if steps is None else steps
         wait = quality == "file" and steps is None  # who runs many streams together needs no long calls
-        self._together = self._fixed or (_MOST_STEPS if wait else 1)
+        self._queue = StepQueue(model, rate, MOST_STEPS if wait else 1, steps)
+        self._at = self._queue.at
         self._look_ahead = spec.look_ahead_steps
         self._shape = (spec.samples_per_step,) if self._audio else (1, spec.channels)
-        self._clock = 0  # samples of the source, lost ones too
-        self.frame = 0
-        self._begin()
+        self.frame, self.origin = 0, self._at.origin
+        self._set_quick()
 
     @property
     def sample_rate(self) -> int:
@@ -141,15 +88,20 @@ class Posteriors:
     @property
     def time(self) -> float:
         """Return how many seconds of the source have gone by, lost ones too."""
-        return self._clock / self.sample_rate
+        return self._at.time
 
     @property
     def state(self) -> State:
         """Return a copy of the model's state."""
-        return self._runs.state
+        return self._queue.runs.state
+
+    @property
+    def queue(self) -> StepQueue:
+        """Return the steps that wait, for who runs those of many streams together."""
+        return self._queue
 
     def push(self, block: ArrayLike) -> list[Frames]:
-        """Take the next samples; return the frames that are ready, at most one `Frames` but around held gaps.
+        """Take the next samples; return the frames that are ready, one `Frames` but around held gaps and resets.
 
         Args:
             block: `[n]`, n from 0, as `streamcell.runtime.blocks.as_samples` takes them; for features
@@ -176,32 +128,26 @@ class Posteriors:
             or type(block) is not ndarray
             or block.dtype is not _FLOAT32
             or block.shape != self._shape
-            or self._pending.count
+            or self._queue.pending.count
             or not vdot(block, block) <= QUIET
         ):
             return None
         values = self._stepper.advance_once(block)
-        self._clock += len(block)
-        self.frame = self._steps - self._look_ahead + self._shift
-        self._steps += 1
+        at = self._at
+        at.clock += len(block)
+        self.frame = at.steps - self._look_ahead + at.shift
+        at.steps += 1
         return values
-
-    @property
-    def place(self) -> tuple[int, float]:
-        """Return number and origin of the next frame, as in `Frames`."""
-        begin = max(0, self._steps - self._look_ahead)
-        shift = next((shift for step, shift in reversed(self._jumps) if step <= begin), self._shift)
-        return begin + shift, self.origin
 
     def take(self, block: ArrayLike) -> None:
         """Take the next samples as `push` does, and let them wait: for who runs the steps of many streams together.
 
-        Then `peek` gives what `ready` steps are to be run on, and `accept` is told that they were; or `run` runs them.
+        `queue` has them then, and `run` runs what is ready.
         """
         self._check_open("pushing more")
         samples = self._resampler.push(block) if self._audio else as_features(block, self._spec.channels)
-        self._clock += len(block)  # type: ignore[arg-type]  # what was accepted has a length
-        self._pending.append(samples)
+        self._at.clock += len(block)  # type: ignore[arg-type]  # what was accepted has a length
+        self._queue.pending.append(samples)
 
     def check(self, block: ArrayLike) -> None:
         """Raise what `push` would raise for a block that does not fit; take nothing."""
@@ -215,60 +161,12 @@ class Posteriors:
         """Run the steps that are ready; return their frames."""
         return self._run()
 
-    def answers(self, stop: int | None = None) -> Iterator[tuple[NDArray[np.float32], list[Span]]]:
-        """Run the steps that are ready, of a file in full calls; yield each call's answer, valid until the next.
-
-        Args:
-            stop: Where the stream ends: run all whole steps that wait, and have no frames from this one on.
-
-        Raises:
-            ModelError: If the model fails. Values are not checked.
-        """
-        ready = self.ready if stop is None else self._pending.count // self._samples
-        for steps in (1,) * ready if ready < 2 and self._fixed is None else _calls(ready, self._fixed):
-            yield self._runs.advance(self.peek(steps)), self.accept(steps, stop)
-
-    @property
-    def waiting(self) -> float:
-        """Return how many seconds wait to be run."""
-        return self._pending.count / self._spec.sample_rate
-
-    @property
-    def ready(self) -> int:
-        """Return how many steps can be run on what waits."""
-        return self._pending.count // self._samples // self._together * self._together
-
-    def peek(self, steps: int) -> NDArray[np.float32]:
-        """Return what the next ``steps`` steps are to be run on, until more is taken."""
-        return self._pending.peek(steps * self._samples)
-
-    def accept(self, steps: int, stop: int | None = None) -> list[Span]:
-        """Drop what ``steps`` steps were run on; say which frames came of it: from ``stop`` on none.
-
-        Frames before the beginning, which the model's look-ahead has, are none either.
-        """
-        self._pending.drop(steps * self._samples)
-        first = self._steps - self._look_ahead
-        self._steps += steps
-        end = first + steps if stop is None else min(stop, first + steps)
-        origin = self.origin
-        if first >= 0 and not self._jumps and end > first:
-            return [Span(first + self._shift, origin, 0, end - first)]
-        begin, spans = max(first, 0), []
-        while begin < end:
-            while self._jumps and self._jumps[0][0] <= begin:
-                self._shift = self._jumps.pop(0)[1]
-            until = min(end, self._jumps[0][0]) if self._jumps else end
-            spans.append(Span(begin + self._shift, origin, begin - first, until - first))
-            begin = until
-        return spans
-
     def flush(self) -> list[Frames]:
         """End the stream: return the frames that look-ahead and rate conversion still hold.
 
         They hear silence after the end; frames wholly after it are dropped. Less than one step of sound has no frame.
         """
-        frames, self._flushed = list(self._end()), True
+        frames, self._at.flushed = list(self._end()), True
         self._set_quick()
         return frames
 
@@ -299,28 +197,28 @@ class Posteriors:
         self.check_gap(samples, reason)
         if not samples:
             return
-        policy, end = self._model.manifest.gap, (self._clock + samples) / self.sample_rate
+        policy, end = self._model.manifest.gap, (self._at.clock + samples) / self.sample_rate
         action = "reset" if samples > policy.reset_after * self.sample_rate else policy.action
         gap = Gap(self.time, end, int(samples), reason, action)
         if action == "reset":
             yield from self._end()
-            self._clock += samples
+            self._at.clock += samples
             self._begin()
         yield gap
         if action == "fill":
-            seconds = _MOST_STEPS * self._spec.seconds_per_step
-            for silence in self._silence(samples, max(1, int(seconds * self.sample_rate))):
+            seconds = MOST_STEPS * self._spec.seconds_per_step
+            for silence in self._queue.silence(samples, max(1, int(seconds * self.sample_rate))):
                 yield from self.push(silence)
         elif action == "hold":
-            self._hold(samples)
+            self._at.hold(samples)
+            self._set_quick()
 
     def to_bytes(self) -> bytes:
         """Return everything but the model as bytes, for `from_bytes`."""
-        meta: dict[str, Any] = {"version": _VERSION, "fingerprint": self._model.fingerprint}
-        meta["counters"] = {field.name: getattr(self, f"_{field.name}") for field in fields(_Counters)}
+        meta, arrays = self._queue.save()
         stages = {"state": self.state.to_bytes(), "resampler": self._resampler.to_bytes()}
-        arrays = {name: np.frombuffer(stage, np.uint8) for name, stage in stages.items()}
-        return pack("posteriors", meta, {"pending": self._pending.peek(self._pending.count), **arrays})
+        arrays |= {name: np.frombuffer(stage, np.uint8) for name, stage in stages.items()}
+        return pack("posteriors", {"version": _VERSION, "fingerprint": self._model.fingerprint, **meta}, arrays)
 
     @classmethod
     def from_bytes(cls, model: Model, data: bytes, steps: Steps | None = None) -> "Posteriors":
@@ -339,102 +237,66 @@ class Posteriors:
             resampler = Resampler.from_bytes(arrays["resampler"].tobytes())
             posteriors = cls(model, resampler.source_rate, resampler.quality, steps)
             state = State.from_bytes(arrays["state"].tobytes(), model.manifest)
-            posteriors._restore(resampler, state, arrays["pending"], read(_Counters, meta["counters"], "counters"))
+            posteriors._queue.restore(meta, arrays, state)
+            posteriors._take_over(resampler)
         except (KeyError, TypeError, ValueError, ModelError) as error:
             raise InputError(f"a saved stream is damaged: {error!r}") from error
         return posteriors
 
     def _begin(self) -> None:
         self._resampler.reset()
-        self._runs.reset()
-        self._pending = Pending(() if self._audio else (self._spec.channels,))
-        self._epoch = self._clock  # when this began
-        self._held = 0  # samples since then that were skipped with the state kept
-        self._steps = 0  # the model has done since then
-        self._shift = 0  # steps that frames now lie later than the model thinks, since samples were skipped
-        self._jumps: list[list[int]] = []  # [step of the model, shift from there on], not yet reached
-        self._flushed = False
-        self.origin = self._epoch / self.sample_rate
+        self._queue.begin()
+        self.origin = self._at.origin
         self._set_quick()
 
     def _set_quick(self) -> None:
         """Keep the stepper at hand where a block of one step needs nothing but a run."""
-        runs, plain = self._runs, not (self._flushed or self._jumps or self._resampler.converts)
-        self._stepper = runs if plain and self._together == 1 and isinstance(runs, Stepper) else None
+        queue, at = self._queue, self._at
+        plain = queue.rule is None and not (at.flushed or at.jumps or self._resampler.converts)
+        self._stepper = queue.runs if plain and queue.together == 1 and isinstance(queue.runs, Stepper) else None
 
-    def _restore(self, resampler: Resampler, state: State, pending: NDArray[np.float32], counters: _Counters) -> None:
-        """Take over what was saved, if it fits."""
-        step, heard = self._samples, counters.clock - counters.epoch - counters.held
+    def _take_over(self, resampler: Resampler) -> None:
+        """Go on with a saved rate conversion, if it fits what else was saved."""
+        at, heard, waits = self._at, self._at.heard, self._queue.pending.count
         taken, given = (resampler.taken, resampler.given) if resampler.converts else (heard, heard)
-        most = step * (self._fixed or _MOST_STEPS)
-        fits = self._pending.row == pending.shape[1:] and len(pending) < most
-        if pending.dtype != np.float32 or not fits or not np.isfinite(pending).all() or state.batch != 1:
-            raise ValueError(f"{pending.dtype} {list(pending.shape)} cannot wait for a call with {state.batch} streams")
-        if not counters.flushed and (taken != heard or given != counters.steps * step + len(pending)):
+        if not at.flushed and (taken != heard or given != at.steps * self._spec.samples_per_step + waits):
             raise ValueError(
-                f"{heard} samples heard, {taken} taken, {given} given and {counters} contradict each other"
+                f"{heard} samples heard, {taken} taken, {given} given and {at.steps} steps contradict each other"
             )
         self._resampler = resampler
-        self._pending.append(pending)
-        for field in fields(counters):
-            setattr(self, f"_{field.name}", getattr(counters, field.name))
-        self._jumps = list(map(list, counters.jumps))
-        self._runs.load(state)
-        self.origin = self._epoch / self.sample_rate
+        self.origin = at.origin
         self._set_quick()
 
     def _run(self, stop: int | None = None) -> list[Frames]:
         """Run all whole steps that wait; make `Frames` of them."""
         parts = []
-        for values, spans in self.answers(stop):
+        for values, spans in self._queue.answers(stop):
             check_finite(values)
             parts += [(values[span.begin : span.end].copy(), span) for span in spans]
         return _joined(parts, self._output.kind)
 
     def _end(self) -> Iterator[Frames]:
         """Let out what is still held, by silence after the end."""
-        if self._flushed:
+        at = self._at
+        if at.flushed:
             return
-        fixed = self._fixed or 1
-        heard, step = self._in_steps(self._clock - self._epoch - self._held)
+        fixed = self._model.manifest.steps_per_call or 1
+        heard, step = at.in_steps(at.heard)
         whole, part = divmod(heard, step)
         if not whole:
             return
         frames = whole + (part > 0)
         calls = -(-(frames + self._spec.look_ahead_steps) // fixed)
         if self._audio:
-            self._pending.append(self._resampler.flush())
-        missing = (calls * fixed - self._steps) * self._samples - self._pending.count
+            self._queue.pending.append(self._resampler.flush())
+        missing = (calls * fixed - at.steps) * self._spec.samples_per_step - self._queue.pending.count
         yield from self._run(frames)
-        for silence in self._silence(missing, _MOST_STEPS * self._samples):
-            self._pending.append(silence)
+        for silence in self._queue.silence(missing, MOST_STEPS * self._spec.samples_per_step):
+            self._queue.pending.append(silence)
             yield from self._run(frames)
 
-    def _silence(self, samples: int, most: int) -> Iterator[NDArray[np.float32]]:
-        """Make zeros in pieces of at most ``most``."""
-        zeros = np.zeros((max(0, min(samples, most)), *self._pending.row), np.float32)
-        for begin in range(0, samples, most):
-            yield zeros[: samples - begin]
-
-    def _hold(self, samples: int) -> None:
-        """Move the clock on; have frames follow in whole steps, the rest with the next gap."""
-        heard, step = self._in_steps(self._clock - self._epoch - self._held)
-        self._clock += samples
-        self._held += samples
-        lost, _ = self._in_steps(self._held)
-        junction, shift = (2 * heard + step) // (2 * step), lost // step
-        if self._jumps and self._jumps[-1][0] == junction:
-            self._jumps[-1][1] = shift
-        else:
-            self._jumps.append([junction, shift])
-        self._set_quick()
-
-    def _in_steps(self, samples: int) -> tuple[int, int]:
-        """Return a count of the source's samples as a fraction of steps, two whole numbers."""
-        return samples * self._spec.sample_rate, self.sample_rate * self._samples
-
     def _check_open(self, purpose: str) -> None:
-        if self._flushed:
+        if self._at.flushed:
             raise InputError(f"the stream was flushed and has ended; call reset() before {purpose}")
 
     def check_gap(self, samples: int, reason: str) -> None:
@@ -446,26 +308,18 @@ class Posteriors:
         self._check_open("reporting a gap")
 
 
-def _calls(steps: int, fixed: int | None) -> Iterator[int]:
-    """Cut a number of steps into calls: of ``fixed`` steps, or of few sizes, so that ONNX Runtime meets few shapes."""
-    most = fixed or _MOST_STEPS
-    for _ in range(steps // most):
-        yield most
-    if fixed is None:
-        yield from (size for size in (32, 16, 8, 4, 2, 1) if steps % most & size)
-
-
 def _joined(parts: list[tuple[NDArray[np.float32], Span]], kind: Any) -> list[Frames]:
     """Make `Frames` of spans; those that follow each other are one."""
     runs: list[list[tuple[NDArray[np.float32], Span]]] = []
     for values, span in parts:
-        if runs and runs[-1][-1][1].first + len(runs[-1][-1][0]) == span.first:
+        if runs and runs[-1][-1][1].first + len(runs[-1][-1][0]) == span.first and not span.reset:
             runs[-1].append((values, span))
         else:
             runs.append([(values, span)])
-    return [
-        Frames(
-            run[0][0] if len(run) == 1 else np.concatenate([v for v, _ in run]), run[0][1].first, run[0][1].origin, kind
-        )
-        for run in runs
-    ]
+    return [_frames([values for values, _ in run], run[0][1], kind) for run in runs]
+
+
+def _frames(parts: list[NDArray[np.float32]], span: Span, kind: Any) -> Frames:
+    """Make one of parts that follow each other, the first of them of ``span``."""
+    values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return Frames(values, span.first, span.origin, kind, span.reset)

@@ -15,9 +15,11 @@ __all__ = [
     "OutputKind",
     "OutputSpec",
     "Parity",
+    "ResetPolicy",
     "StateSpec",
     "check_input",
     "check_output",
+    "check_reset",
     "check_state",
     "require",
 ]
@@ -29,6 +31,7 @@ OutputKind: TypeAlias = Literal["logits", "probabilities", "values"]
 """What numbers are, see `OutputSpec`."""
 
 _MAX_LOOK_AHEAD = 60  # seconds
+_MAX_RESET = 1e6  # seconds
 OPTIONAL = {"optional": True}
 """Metadata of a field whose key may be missing; then it takes its default."""
 
@@ -158,13 +161,26 @@ class GapPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetPolicy:
+    """Say when the state begins anew while sound goes on, see `ResetRule`; where both are given, whichever is first.
+
+    Attributes:
+        after_silence: Seconds of silence, and again after as many more, or None for never.
+        every: Seconds since the state began, or None for never.
+    """
+
+    after_silence: float | None = field(default=None, metadata=OPTIONAL)
+    every: float | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, slots=True)
 class Parity:
     """Hold the proof of the streaming guarantee that the exporter ran.
 
     Attributes:
         bound: No difference was allowed to be larger.
-        outputs: Largest difference of log-probabilities.
-        states: Largest difference of a number of a final state, in proportion where it is above 1.
+        outputs: Largest difference of an output (of logits: of log-probabilities), in proportion where it is above 1.
+        states: Largest difference of a number of a final state, likewise.
         cases: How many cases were compared.
     """
 
@@ -266,3 +282,15 @@ def check_output(spec: OutputSpec, path: str, step: float) -> None:
     )
     close = math.isclose(spec.seconds_per_step, step, rel_tol=1e-9)
     require(close, f"{path}.seconds_per_step", f"samples_per_step / sample_rate = {step!r}", spec.seconds_per_step)
+
+
+def check_reset(policy: ResetPolicy, output: OutputSpec) -> None:
+    """Raise `ModelError` where a reset policy makes no sense with a model's first output."""
+    given = {"after_silence": policy.after_silence, "every": policy.every}
+    known = {name: value for name, value in given.items() if value is not None}
+    require(bool(known), "reset", "null, or an object with 'after_silence' or 'every'", given)
+    for name, seconds in known.items():
+        require(0 < seconds <= _MAX_RESET, f"reset.{name}", f"seconds, above 0 and up to {_MAX_RESET:g}", seconds)
+    tells = output.kind == "probabilities" or output.silence is not None or output.blank is not None
+    expected = "left out where outputs[0] has neither a label for silence nor a blank"
+    require(policy.after_silence is None or tells, "reset.after_silence", expected, policy.after_silence)

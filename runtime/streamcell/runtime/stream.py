@@ -9,12 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from streamcell.runtime.blocks import finite_runs
 from streamcell.runtime.decode import Decoder, make_decoder, make_endpointer
 from streamcell.runtime.errors import InputError
-from streamcell.runtime.events import Event, Gap, Reset, Segment, as_dict, from_dict, is_final
+from streamcell.runtime.events import Event, Gap, Reset, Segment, Utterance, as_dict, from_dict, is_final
 from streamcell.runtime.frames import Frames
 from streamcell.runtime.model import Model
-from streamcell.runtime.posteriors import Posteriors, Span, Steps
+from streamcell.runtime.posteriors import Posteriors
 from streamcell.runtime.resample import Quality
 from streamcell.runtime.state import State
+from streamcell.runtime.step_queue import Steps
+from streamcell.runtime.timeline import Span
 from streamcell.runtime.wire import pack, unpack
 
 __all__ = ["Invalid", "Stream"]
@@ -25,6 +27,7 @@ Invalid: TypeAlias = Literal["error", "gap"]
 _VERSION = 2
 _MOST_WAITING = 64
 _LARGEST = 1 << 53  # saved counter
+_ORDER: dict[type[Event], int] = {Gap: 0, Reset: 1, Segment: 2, Utterance: 3}  # of events that begin together
 
 
 class Stream:
@@ -33,8 +36,9 @@ class Stream:
     All final segments, gaps and resets come in the same order for any cutting into blocks: that of their beginning, or,
     where several labels can hold at the same time, that in which they become known. A gap comes before a segment that
     begins with it; so it waits until no segment can begin before it, unless more than 64 wait: then the oldest come
-    early. Where the decoder's settings ask for utterances (see `Endpointer`), each comes behind its segments. Partial
-    segments, which still go on, come last. Times are seconds since the stream began, lost samples
+    early. So does the `Reset` that the manifest's reset policy brings, with the reason ``"silence"`` or ``"interval"``:
+    segments go on over it. Where the decoder's settings ask for utterances (see `Endpointer`), each comes behind its
+    segments. Partial segments, which still go on, come last. Times are seconds since the stream began, lost samples
     counted; they lie between 0 and `time`.
 
     A stream is used by one thread at a time; the model may be shared.
@@ -75,7 +79,8 @@ class Stream:
         self._decoder, self._endpointer = make_decoder(model.manifest), make_endpointer(model.manifest)
         self._posteriors = Posteriors(model, sample_rate, quality, steps)
         self._invalid: Invalid = invalid
-        self._waiting: list[Gap] = []
+        self._waiting: list[Gap | Reset] = []
+        self._seconds = model.manifest.outputs[0].seconds_per_step
         self._bad = 0  # samples that were not finite, not yet told as a gap: more may follow
 
     @property
@@ -162,7 +167,7 @@ class Stream:
             "version": _VERSION,
             "invalid": self._invalid,
             "bad": self._bad,
-            "waiting": [as_dict(gap) for gap in self._waiting],
+            "waiting": [as_dict(event) for event in self._waiting],
         }
         if self._endpointer:
             meta["utterance"] = self._endpointer.to_dict()
@@ -194,15 +199,16 @@ class Stream:
             if stream._endpointer:
                 stream._endpointer.restore(meta["utterance"])
             stream._invalid, stream._bad = meta["invalid"], meta["bad"]
-            gaps = [from_dict(gap) for gap in meta["waiting"]]
+            waiting = [from_dict(event) for event in meta["waiting"]]
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"a saved stream is damaged: {error!r}") from error
         most = {"error": 0, "gap": _LARGEST}.get(str(stream._invalid), -1)
-        if type(stream._bad) is not int or not 0 <= stream._bad <= most or len(gaps) > _MOST_WAITING:
+        if type(stream._bad) is not int or not 0 <= stream._bad <= most or len(waiting) > _MOST_WAITING:
             raise InputError(f"a saved stream is damaged: {meta!r:.200}")
-        if not stream._decoder.follows(*posteriors.place):
+        if not stream._decoder.follows(*posteriors.queue.at.place):
             raise InputError("a saved stream is damaged: its decoder has heard other frames than its model gave")
-        stream._waiting = [gap for gap in gaps if isinstance(gap, Gap)]
+        stream._waiting = [event for event in waiting if isinstance(event, Gap | Reset)]
+        stream._seconds = model.manifest.outputs[0].seconds_per_step
         return stream
 
     @property
@@ -229,7 +235,7 @@ class Stream:
         """Run the steps that are ready of what `Posteriors.take` let wait; return what `push` would."""
         events: list[Event] = []
         spoke = False
-        for values, spans in self._posteriors.answers():
+        for values, spans in self._posteriors.queue.answers():
             events += self.accept(spans, self._decoder.read(values))
             spoke = True
         return [*events, *self._decoder.partial()] if spoke else events
@@ -237,14 +243,17 @@ class Stream:
     def accept(self, spans: Iterable[Span], items: list[Any]) -> list[Event]:
         """Hear what the model said of some steps, run here or elsewhere; return final events.
 
-        While gaps wait, frames are decoded one by one, so that these get their places.
+        While gaps or resets wait, frames are decoded one by one, so that these get their places.
 
         Args:
-            spans: As `Posteriors.accept` gives them.
+            spans: As `StepQueue.accept` gives them.
             items: As the decoder reads them, one a step.
         """
         events: list[Event] = []
-        for first, origin, begin, end in spans:
+        for first, origin, begin, end, reset in spans:
+            if reset:
+                reset_here = Reset(origin + first * self._seconds, reset)
+                self._waiting = sorted([*self._waiting, reset_here], key=_rank)  # gaps are told before their frames
             if self._waiting:
                 for row in range(begin, end):
                     events += self._due([*self._decoder.take(first + row - begin, origin, items[row : row + 1])])
@@ -277,7 +286,7 @@ class Stream:
         speaks = False
         for item in items:
             if isinstance(item, Frames):
-                span = Span(item.first, item.origin, 0, len(item.values))
+                span = Span(item.first, item.origin, 0, len(item.values), item.reset)
                 events += self.accept([span], self._decoder.read(item.values))
                 speaks = True
             elif isinstance(item, Gap) and item.action != "reset":
@@ -289,10 +298,10 @@ class Stream:
         return [*events, *self._decoder.partial()] if speaks else events
 
     def _due(self, events: list[Event]) -> list[Event]:
-        """Add the gaps whose time has come, in order."""
+        """Add the gaps and resets whose time has come, in order."""
         if not self._waiting:
             return events
-        due = [gap for gap in self._waiting if gap.start <= self._decoder.settled]
+        due = [event for event in self._waiting if _begin(event) <= self._decoder.settled]
         due = due or self._waiting[:-_MOST_WAITING]  # memory stays flat where one segment lasts for hours
         self._waiting = self._waiting[len(due) :]
         return sorted([*events, *due], key=_rank)
@@ -317,5 +326,5 @@ def _begin(event: Event) -> float:
     return event.time if isinstance(event, Reset) else event.start
 
 
-def _rank(event: Event) -> tuple[float, bool]:
-    return _begin(event), isinstance(event, Segment)
+def _rank(event: Event) -> tuple[float, int]:
+    return _begin(event), _ORDER[type(event)]

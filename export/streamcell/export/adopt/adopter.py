@@ -139,6 +139,7 @@ def _manifest(source: Source, card: Card, states: Sequence[Carried], steps: int 
         outputs=(OutputSpec(given.name, given.kind, given.labels, given.blank, given.silence, seconds),),
         decoder=card.decoder,
         gap=card.gap,
+        reset=card.reset,
         steps_per_call=steps,
         batch_invariant=rows == "B",
         training={"adopted": origin},

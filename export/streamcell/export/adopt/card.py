@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from streamcell.runtime.errors import InputError, ModelError
-from streamcell.runtime.manifest import GapPolicy
+from streamcell.runtime.manifest import GapPolicy, ResetPolicy
 from streamcell.runtime.schema import read
 
 __all__ = ["Card", "InputCard", "OutputCard", "StateCard", "parse_card", "read_card"]
@@ -107,6 +107,7 @@ class Card:
         states: What is not to be guessed.
         decoder: Passed on to the manifest.
         gap: What lost samples do to the state.
+        reset: When the state begins anew while sound goes on, or None for never.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Card:
     states: tuple[StateCard, ...] = ()
     decoder: dict[str, Any] = field(default_factory=dict)
     gap: GapPolicy = field(default_factory=GapPolicy)
+    reset: ResetPolicy | None = None
 
 
 def read_card(path: Path, example: Callable[[str], str]) -> Card:

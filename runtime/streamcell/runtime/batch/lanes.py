@@ -119,7 +119,7 @@ class Lanes:
 
     def _fill(self, lane: Lane) -> None:
         posteriors, stream = lane.stream.posteriors, lane.stream
-        while not lane.ended and posteriors.ready < _MOST_STEPS:
+        while not lane.ended and posteriors.queue.ready < _MOST_STEPS:
             block = lane.take()
             if block is None:
                 return
@@ -136,15 +136,15 @@ class Lanes:
 
     def _run(self) -> Iterator[Outcome]:
         """Step all that have steps ready, as many as the one with the fewest has."""
-        ready = [lane for lane in self._active if lane.stream.posteriors.ready >= (self._fixed or _TAIL)]
+        ready = [lane for lane in self._active if lane.stream.posteriors.queue.ready >= (self._fixed or _TAIL)]
         for begin in range(0, len(ready), self._together):
             lanes = ready[begin : begin + self._together]
-            fewest = min(_MOST_STEPS, *(lane.stream.posteriors.ready for lane in lanes))
+            fewest = min(_MOST_STEPS, *(lane.stream.posteriors.queue.ready for lane in lanes))
             yield from self._call(lanes, self._fixed or 1 << (fewest.bit_length() - 1))
 
     def _call(self, lanes: list[Lane], steps: int) -> Iterator[Outcome]:
         """Run one call; where it fails, run each recording by itself to find the one to blame."""
-        x = np.array([lane.stream.posteriors.peek(steps) for lane in lanes])
+        x = np.array([lane.stream.posteriors.queue.peek(steps) for lane in lanes])
         try:
             values = self._rows.run([lane.row for lane in lanes], steps, x)
         except ModelError as error:
@@ -165,7 +165,7 @@ class Lanes:
             try:
                 if not good[i]:
                     raise ModelError("the model gave values that are not finite; its weights or its input are broken")
-                spans = lane.stream.posteriors.accept(steps)
+                spans = lane.stream.posteriors.queue.accept(values[i])
                 lane.keep(lane.stream.accept(spans, items[i * steps : (i + 1) * steps]))
             except StreamcellError as error:
                 yield self._fail(lane, error)
@@ -173,7 +173,7 @@ class Lanes:
     def _end(self) -> Iterator[Outcome]:
         """Flush recordings that have ended, and have their results written."""
         for lane in list(self._active):
-            if lane.ended and lane.stream.posteriors.ready < (self._fixed or _TAIL):
+            if lane.ended and lane.stream.posteriors.queue.ready < (self._fixed or _TAIL):
                 try:
                     lane.keep([*lane.stream.run(), *lane.stream.flush()])
                 except StreamcellError as error:
