@@ -13,6 +13,7 @@ from streamcell.train.data.augment import (
     coloured_noise,
     level,
     limit_band,
+    reverberate,
     warp_mels,
 )
 from streamcell.train.recipe import AugmentRecipe
@@ -100,3 +101,24 @@ def test_warp_comes_before_the_masks_and_draws_nothing_where_it_is_off() -> None
     factors = 1 + 0.1 * (2 * torch.rand(2, generator=torch.Generator().manual_seed(5)) - 1)
     assert torch.equal(warped, warp_mels(features, factors))
     assert not torch.equal(warped, features)
+
+
+def test_a_room_adds_an_echo_that_dies_away_as_asked_for() -> None:
+    click = np.zeros(32000, np.float32)
+    click[8000] = 1
+    wet = reverberate(click, 0.5, 3.0, 16000, np.random.default_rng(2)).astype(np.float64)
+    assert len(wet) == len(click)
+    assert np.abs(wet[:8000]).max() < 1e-6, "nothing comes before the sound"
+    assert abs(wet[8000] - 1) < 1e-6
+    assert np.abs(wet[8001:8040]).max() < 1e-6, "the first echo comes after 2.5 ms"
+    assert abs(10 * np.log10(np.sum(wet[8001:] ** 2)) + 3) < 0.05
+    early, late = (np.sum(wet[8000 + at : 8000 + at + 800] ** 2) for at in (800, 800 + 1600))
+    assert abs(10 * np.log10(early / late) - 60 * 0.1 / 0.5) < 2, "60 dB in 0.5 s are 12 dB in 0.1 s"
+
+
+def test_without_a_room_nothing_else_is_drawn() -> None:
+    plain, off = AugmentRecipe(), AugmentRecipe(room_share=0.0, room_s=(1.0, 2.0))
+    results = [change_recording(tone(700), [tone(300)], one, 16000, np.random.default_rng(7)) for one in (plain, off)]
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    wet, _ = change_recording(tone(700), [tone(300)], AugmentRecipe(room_share=1.0), 16000, np.random.default_rng(7))
+    assert wet.shape != results[0][0].shape or not np.array_equal(wet, results[0][0])

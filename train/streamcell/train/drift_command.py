@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_trust(parser)
     corpora = "folders with utterances.jsonl; for a model of a sensor its recordings, see --format"
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="FOLDER", help=corpora)
-    parser.add_argument("--hours", type=float, default=2.0, metavar="H", help="length of the stream (default: 2)")
+    parser.add_argument(
+        "--hours", type=float, default=2.0, metavar="H", help="length of the stream at least (default: 2)"
+    )
     block = "recordings in a block, the same in each (default: 10)"
     parser.add_argument("--minutes", type=float, default=10.0, metavar="M", help=block)
     pause = "longest pause between recordings, drawn once from 0 on (default: 4; sound only)"
@@ -90,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
     model = open_model(args, args.model)
     block = _block(args, model)
-    count = max(2, round(3600 * args.hours / block.seconds))
+    count = max(2, math.ceil(3600 * args.hours / block.seconds))
     title = (
         f"{model.manifest.name}: {len(block.pieces)} recordings, {block.seconds / 60:.1f} min with their pauses, "
         f"{count} times, {count * block.seconds / 3600:.1f} h in one stream"

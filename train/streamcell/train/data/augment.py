@@ -49,17 +49,36 @@ def coloured_noise(length: int, rng: np.random.Generator) -> Samples:
     return np.fft.irfft(spectrum, size)[:length].astype(np.float32)
 
 
+def reverberate(
+    samples: Samples, seconds: float, direct_db: float, sample_rate: int, rng: np.random.Generator
+) -> Samples:
+    """Return `samples` as across a room, as long as before: each is followed by noise that dies away.
+
+    The response is 1, then from 2.5 ms on Gaussian noise times `exp(-3 ln(10) t / seconds)`, 60 dB less after
+    `seconds`, its energy `direct_db` below that of the direct sound (Polack 1988, after Habets 2007, section 2.2).
+    """
+    time = np.arange(1, max(2, round(seconds * sample_rate))) / sample_rate
+    tail = rng.standard_normal(len(time)) * np.exp(-3 * np.log(10) * time / seconds) * (time >= 0.0025)
+    tail *= 10 ** (-direct_db / 20) / max(float(np.linalg.norm(tail)), 1e-9)
+    size = 1 << (len(samples) + len(tail)).bit_length()
+    response = np.fft.rfft(np.concatenate([[1.0], tail]), size)
+    return np.fft.irfft(np.fft.rfft(samples, size) * response, size)[: len(samples)].astype(np.float32)
+
+
 def change_recording(
     samples: Samples, noises: Sequence[Samples], recipe: AugmentRecipe, sample_rate: int, rng: np.random.Generator
 ) -> tuple[Samples, float]:
     """Return a changed copy of one recording and the factor by which it became faster.
 
-    In this order: speed, noise, band, level; each drawn from the ranges and shares of `recipe`.
+    In this order: speed, room, noise, band, level; each drawn from the ranges and shares of `recipe`.
     """
     factor = 1.0
     if rng.random() < recipe.speed_share:
         factor = float(rng.uniform(*recipe.speed))
         samples = change_speed(samples, factor)
+    if recipe.room_share and rng.random() < recipe.room_share:
+        seconds, direct_db = (float(rng.uniform(*limits)) for limits in (recipe.room_s, recipe.room_direct_db))
+        samples = reverberate(samples, seconds, direct_db, sample_rate, rng)
     if rng.random() < recipe.noise_share:
         clip = int(rng.integers(len(noises) + max(1, len(noises) // 4)))
         noise = noises[clip] if clip < len(noises) else coloured_noise(len(samples), rng)

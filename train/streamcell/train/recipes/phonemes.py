@@ -45,12 +45,16 @@ class PhonemeNetRecipe(StackRecipe, frozen=True, forbid_unknown_fields=True):
 class AugmentRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often (`*_share`, 0 to 1) and how strongly a recording is changed before it is heard.
 
-    `mel_warp` is by how much the mel axis is stretched at most, to both sides, as if by another throat (0.1: 10%).
+    `room_s` is how long a room's echo takes to lose 60 dB, `room_direct_db` by how much the direct sound is louder than
+    it. `mel_warp` is by how much the mel axis is stretched at most, to both sides, as if by another throat (0.1: 10%).
     """
 
     speed: tuple[PositiveFloat, PositiveFloat] = (0.9, 1.1)
     speed_share: Share = 0.5
     level_dbfs: tuple[float, float] = (-40.0, -14.0)
+    room_share: Share = 0.0
+    room_s: tuple[PositiveFloat, PositiveFloat] = (0.2, 0.8)
+    room_direct_db: tuple[float, float] = (-6.0, 10.0)
     noise_share: Share = 0.5
     snr_db: tuple[float, float] = (0.0, 30.0)
     band_share: Share = 0.25
