@@ -375,7 +375,7 @@ def test_vad_cuts_speech_into_files(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--min-speech", "-1"], "min_duration must be a number from 0, got -1.0"),
         (["--min-silence", "nan"], "min_gap"),
         (["--padding", "0.1"], "padding must be a number from 0 to 0.05, got 0.1"),
-        (["--max-speech", "0.2"], "max_duration must be at least 0.33 s"),
+        (["--max-speech", "0.2"], "max_duration must be at least 0.34 s"),
         (["--cut", "{file}"], "--cut"),
         (["{file}", "--cut", "{folder}"], "would have the same names; cut them into other folders"),
     ],

@@ -139,7 +139,7 @@ def test_probabilities_are_the_models(phonemes: Model, walked: Scene) -> None:
     probs = np.concatenate([frame.probs for frame in frames])
     np.testing.assert_array_equal(scene.probabilities.values, probs[:, 1:].astype(np.float64))
     assert (scene.labels, scene.silence) == (phonemes.manifest.outputs[0].labels[1:], "SIL")
-    assert (scene.probabilities.start, scene.probabilities.step) == (0.0, 0.03)
+    assert (scene.probabilities.start, scene.probabilities.step) == (0.0, 0.04)
     known = ~np.isnan(walked.probabilities.values).any(axis=1)
     np.testing.assert_allclose(walked.probabilities.values[known].sum(axis=1), 1, atol=1e-5)
     middles = walked.probabilities.edges[:-1] + 0.01

@@ -211,7 +211,7 @@ def draw(results: Sequence[Result], names: Sequence[str], path: Path) -> None:
         axes.axvline(rates[0], color=bars.patches[0].get_facecolor(), linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(results)), [one.name for one in results])
     axes.set(xlabel="phone error rate, % (95% interval)", ylim=(len(results) - 0.4, -0.6))
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper right")
     figure.savefig(path, dpi=110)
 
 
