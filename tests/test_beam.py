@@ -83,6 +83,20 @@ def test_restored_equals_uninterrupted_at_every_frame(seed: int) -> None:
     check_restored(decoder, random_log_probs(100, seed), 100 * STEP, f"seed {seed}")
 
 
+def test_labels_in_several_forms_are_decoded_as_a_stream() -> None:
+    """The text knows two kinds of A and B, which sound alike; its n-gram is another than the one without kinds."""
+    said = [["A_B", "B", "A_B", "C"], ["B_B", "C", "A"], ["C", "B", "C"]]
+    forms = train_ngram(said, 2, tokens=("A", "B", "C"))
+    log_probs = random_log_probs(500, 5)
+    expected = finals(run(log_probs, 500, decoder(lm=forms)))
+    assert {segment.label for segment in expected} == {"A", "B", "C", "SIL"}
+    for block in (1, 7, 160):
+        assert finals(run(log_probs, block, decoder(lm=forms))) == expected
+    check_restored(lambda: decoder(lm=forms), log_probs[:100], 100 * STEP, "forms")
+    plain = train_ngram([[token[0] for token in row] for row in said], 2)
+    assert finals(run(log_probs, 500, decoder(lm=plain))) != expected
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_causal(seed: int) -> None:
     log_probs = random_log_probs(300, seed)

@@ -74,6 +74,12 @@ def test_weights_are_those_of_the_phoneme_model(cutter: ModuleType, phones: Phon
             np.testing.assert_array_equal(value, given[name.removeprefix("front.")])
 
 
+def test_a_model_of_other_frames_is_refused(cutter: ModuleType, tmp_path: Path) -> None:
+    phones = PhonemeNet(labels=3, channels=8, hidden=16, layers=1, stride=4).eval()
+    with pytest.raises(ValueError, match="expected frames of 30 ms, as the recipe has, got 40 ms"):
+        cutter.weights_of(exported(phones, tmp_path))
+
+
 def begun(script: ModuleType, file: Path) -> Sound:
     network = network_for_digits()
     drawn = network.head.weight.clone()

@@ -145,6 +145,15 @@ def test_never_wins_ties() -> None:
     assert trial([9, 11] * 20).against(trial(even)).rate == pytest.approx(-0.01)
 
 
+def test_a_policy_that_helps_after_noise_must_not_cost_over_the_hours() -> None:
+    def probed(hours: int, noise: int) -> Trial:
+        probe = Probe("after loud noise", np.full(40, noise), np.full(40, 100), 0)
+        return replace(trial([hours] * 40), probes=(probe,))
+
+    assert best({NEVER: probed(10, 60), "a": probed(11, 5)}) == NEVER
+    assert best({NEVER: probed(10, 60), "a": probed(10, 5)}) == "a"
+
+
 def test_policies_that_a_model_cannot_obey_are_not_tried() -> None:
     silences, intervals = (2.0,), (60.0, 5.0)
     found = policies(Model.open(tiny_model()).manifest, silences, intervals)
@@ -180,7 +189,9 @@ def test_files_of_others_and_senseless_policies_are_refused() -> None:
 def test_tables_say_what_was_measured() -> None:
     names = {NEVER: trial([10, 12] * 20), "every 1 min": trial([9, 11] * 20, ResetPolicy(every=60.0))}
     text = "\n".join(table(names, "every 1 min"))
-    assert "0:00          11.0%        10.0%" in text
+    assert "0:00:00       11.0%        10.0%" in text
+    few = "\n".join(table({NEVER: trial([10, 12])}, NEVER))
+    assert "last block less first  +0.0 [?]" in few
     assert "every 1 min less never, over all that was heard: -1.0 [-1.0, -1.0] points" in text
     assert "best: every 1 min (better than never beyond chance: -1.0 [-1.0, -1.0])" in text
     found = facts(names, NEVER)
@@ -246,6 +257,8 @@ def test_only_held_out_speakers_are_heard(corpus: Path, tmp_path: Path) -> None:
         (["--minutes", "500"], "expected --hours above 0 and --minutes within them"),
         (["--pause", "100"], "expected --pause up to 60 s"),
         (["--write", "nowhere/x.onnx"], "--write must name a file in a folder that is there"),
+        (["--out", __file__], "--out must name a folder, or one that can be made"),
+        (["--out", f"{__file__}/drift"], "--out must name a folder, or one that can be made"),
     ],
 )
 def test_what_is_wrong_is_said(options: list[str], message: str, corpus: Path) -> None:

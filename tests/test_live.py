@@ -11,7 +11,7 @@ import pytest
 from helpers import tiny_model
 from streamcell.runtime.cli.live import _View, live
 from streamcell.runtime.errors import SourceError
-from streamcell.runtime.events import Segment, Utterance
+from streamcell.runtime.events import Reset, Segment, Utterance
 from streamcell.runtime.transcribe import Heard
 
 SPEECH = Path("samples/phonemes/learner.flac")
@@ -54,6 +54,14 @@ def test_where_utterances_are_told_a_pause_alone_ends_no_line(capsys: pytest.Cap
         assert "HH HH HH\n" not in capsys.readouterr().out
         show(Heard([told, Segment("HH", 1.4, 1.5, 0.9, final=False, id=9)], 1.5, -20.0, 0.1, 0))
         assert "    0.50  HH HH HH\n" in capsys.readouterr().out
+
+
+def test_resets_by_the_manifests_policy_are_no_lines() -> None:
+    view = _View(str, utterances=False)
+    events = [Reset(1.0, "silence"), Reset(2.0, "interval"), Reset(3.0, "gap")]
+    lines = [str(line) for line in view.add(Heard([*events], 3.0, -20.0, 0.1, 0))]
+    assert len(lines) == 1
+    assert "gap" in lines[0]
 
 
 def test_what_was_guessed_and_is_guessed_no_more_goes() -> None:

@@ -22,6 +22,7 @@ from rapidfuzz.distance import Levenshtein
 from helpers import tiny_model
 from streamcell.runtime.errors import SourceError
 from streamcell.runtime.sources.microphone import BlockQueue, Device, _find
+from streamcell.train.data.utterances import read_corpus
 
 SPEECH = Path("samples/phonemes/learner.flac")
 DEVICES = [
@@ -248,8 +249,11 @@ def phones(segments: list[dict[str, Any]]) -> list[str]:
 
 
 def test_the_command_hears_what_the_file_holds(sound_server: dict[str, str], tmp_path: Path) -> None:
-    """Compare with the file's phones; another position in the model's steps alone changes some of them."""
-    parts = [soundfile.read(SPEECH.with_name(f"{name}.flac"))[0] for name in ("reader", "volunteer", "learner")]
+    """Compare by what was said: another position in the model's steps alone turns some mistakes into others."""
+    names = ("reader", "volunteer", "learner")
+    parts = [soundfile.read(SPEECH.with_name(f"{name}.flac"))[0] for name in names]
+    said = {one.id: [label for *_, label in one.phones if label != "SIL"] for one in read_corpus(SPEECH.parent, ".")}
+    spoken = [label for name in names for label in said[name]]
     soundfile.write(tmp_path / "all.flac", np.concatenate(parts), 16000)
     program = [sys.executable, "-m", "streamcell"]
     call = [*program, "mic", "--device", "pulse", "--seconds", "13", "--format", "jsonl"]
@@ -258,8 +262,9 @@ def test_the_command_hears_what_the_file_holds(sound_server: dict[str, str], tmp
     call = [*program, "transcribe", str(tmp_path / "all.flac"), "--format", "jsonl"]
     done = subprocess.run(call, check=True, capture_output=True, text=True)
     expected = phones(json.loads(done.stdout)["segments"])
-    assert len(expected) > 40
-    assert Levenshtein.distance(heard, expected) <= 0.15 * len(expected), f"{heard}\n{expected}"
+    wrong, wrong_in_file = Levenshtein.distance(heard, spoken), Levenshtein.distance(expected, spoken)
+    assert wrong_in_file < 0.5 * len(spoken)
+    assert wrong <= wrong_in_file + 0.08 * len(spoken), f"{heard}\n{expected}\n{spoken}"
     assert "streamcell: heard 13.0 s" in err
     assert " 0 samples dropped, 0 gaps" in err
 

@@ -52,14 +52,14 @@ def test_every_truncation_is_a_model_error() -> None:
 def test_flipped_bytes_are_a_model_error_or_harmless(seed: int) -> None:
     data, random = bytearray(tiny_model()), np.random.default_rng(seed)
     accepted = 0
-    for _ in range(250):
+    for _ in range(2500):
         mutant = bytearray(data)
         for index in random.integers(len(data), size=random.integers(1, 5)):
             mutant[index] = random.integers(256)
         with suppress(ModelError):
             judge(bytes(mutant))
             accepted += 1
-    assert 0 < accepted < 250  # a changed weight is harmless, a changed length is not
+    assert 0 < accepted < 2500  # a changed weight is harmless, a changed length is not
 
 
 def test_random_bytes_are_a_model_error() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from streamcell.export import parity
+from streamcell.export import exporter, parity
 from streamcell.export.exporter import export_best
 from streamcell.runtime.cli.main import main
 from streamcell.runtime.errors import InputError, ModelError, SourceError
@@ -289,7 +289,8 @@ def test_exports_that_are_refused_leave_nothing(
     assert "takes tokens: leave --audio out" in refused(capsys, run, "--out", out, "--audio", "x.wav")
     with pytest.raises(InputError, match="export_pair"):
         export_best(checkpoint.load_best(run), {})
-    monkeypatch.setattr(parity, "BOUND", 0.0)
+    for module, name in ((exporter, "BOUND"), (parity, "BOUND"), (parity, "_ROUNDINGS")):
+        monkeypatch.setattr(module, name, 0.0)
     assert "exported graph" in refused(capsys, run, "--out", out)
     assert not list(tmp_path.glob("*.onnx*"))
 

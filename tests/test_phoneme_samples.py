@@ -117,6 +117,29 @@ def test_a_bigram_is_chosen_on_held_out_speakers(tmp_path: Path, monkeypatch: py
     assert {*ARPABET} < {*model.tokens}
 
 
+def test_phones_that_begin_a_word_are_told_apart(tmp_path: Path) -> None:
+    words = {"a": (("AH",), ("EY",)), "cat": (("K", "AE", "T"),), "act": (("AE", "K", "T"),)}
+    assert bigram.begun("A 'cat', a!", ["EY", "K", "AE", "T", "AH"], words) == ("EY_B", "K_B", "AE", "T", "AH_B")
+    assert bigram.begun("act cat", ["AE", "K", "T"], words) == (), "a word is missing"
+    assert bigram.begun("a dog", ["AH", "D"], words) == (), "a word is unknown"
+    lines = [
+        {"speaker": "1", "text": "a cat", "phones": [[0.1, 0.1, p] for p in ("SIL", "AH", "K", "AE", "T")]},
+        {"speaker": "1", "text": "a cat", "phones": [[0.1, 0.1, "UW"]]},
+        {"speaker": "2", "text": "act", "phones": [[0.2, 0.1, p] for p in words["act"][0]]},
+    ]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/utterances.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[[data.corpora]]\npath = "a"\nweight = 2.0\nvalidation_speakers = ["2"]\n')
+    said = dict(bigram.begun_words(recipe, tmp_path, words))
+    assert said == {"a": [("AH_B", "K_B", "AE", "T")]}
+    times, text = next(bigram.texts(recipe, tmp_path, words))
+    assert (times, text) == (1, [(said["a"], 1)])
+    model = read_arpa(bigram.arpa(text, 2), "two")
+    assert {*ARPABET, "K_B", "ZH_B"} < {*model.tokens}
+    assert model.log10(["AH_B"], "K_B") > model.log10(["AH_B"], "K")
+
+
 def test_a_phone_is_told_first_and_then_for_good(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     out = tmp_path / "delay.json"
     monkeypatch.setattr(sys, "argv", ["delay.py", str(SAMPLES), "--out", str(out)])

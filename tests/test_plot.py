@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from benchmarks.steps import features_model
 from helpers import SAMPLES, assert_same, finals, tiny_model
 from sensors import CHANNELS, LABELS, moves, sensor_model
-from streamcell.runtime import InputError, MissingExtraError, Model, OutputSpec, Posteriors, Reset, Segment
+from streamcell.runtime import InputError, MissingExtraError, Model, OutputSpec, Posteriors, Reset, Segment, Stream
 from streamcell.runtime.cli.main import main
 from streamcell.runtime.events import Event
 from streamcell.runtime.phones import to_ipa
@@ -31,6 +31,7 @@ from streamcell.runtime.plot.recorder import Longest
 from streamcell.runtime.regular import Oddity
 from streamcell.runtime.sense import SensorStream, channel_names
 from streamcell.runtime.sources import Lines
+from streamcell.runtime.specs import ResetPolicy
 from streamcell.runtime.transcribe import transcribe_file
 
 READER = SAMPLES / "reader.flac"
@@ -562,3 +563,13 @@ def test_another_ending_is_refused_by_the_library_too(walked: Scene, tmp_path: P
     with pytest.raises(FileNotFoundError):
         draw(replace(walked, end=walked.start + 1), tmp_path / "no" / "a.png", size=(3, 3))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_resets_by_a_policy_are_drawn_where_they_are(phonemes: Model, tmp_path: Path) -> None:
+    model = phonemes.with_reset(ResetPolicy(every=0.8))
+    scene = gather(model, READER)
+    sound, rate = soundfile.read(READER, dtype="float32")
+    stream = Stream(model, rate, quality="file")
+    told = [event for event in [*stream.push(sound), *stream.flush()] if isinstance(event, Reset)]
+    assert len(told) == int(len(sound) / rate / 0.8)
+    assert list(scene.resets) == told

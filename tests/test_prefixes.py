@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -234,3 +234,62 @@ def test_gains_are_what_they_say() -> None:
     assert gains(3) is by, "a table is made once"
     with pytest.raises(InputError, match="the language model knows no 'D'"):
         make_gains((*LABELS, "D"), ngram(2), 1.0, 0.0, 0.0, (0,))
+
+
+FORMS = (1, 2, 3, 1, 2)  # columns of A, B, C, A_B, B_B; they are tokens 1 to 5
+
+
+@cache
+def ngram_of_forms() -> NGram:
+    said = [["A_B", "B", "A"], ["B_B", "B", "C"], ["A_B"], ["C", "A"]]
+    return train_ngram(said, 2, tokens=("A", "B", "C", "A_B", "B_B"))
+
+
+def gain_of_forms(prefix: Prefix) -> float:
+    """Score a prefix of forms by definition; what single labels have counts for all forms of a label together."""
+    lm, total, names = ngram_of_forms(), 0.0, ("A", "B", "C", "A_B", "B_B")
+    said = ["<s>", *(names[token - 1] for token in prefix)]
+    for before, token in pairwise(said):
+        alike = [name for name in names if name[0] == token[0]]
+        usual = math.log(sum(10 ** lm.log10((), name) for name in alike))
+        total += 0.7 * math.log(10) * lm.log10([before], token) - 0.3 * usual + 0.2
+    return total
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_forms_of_a_label_sound_alike(seed: int) -> None:
+    log_probs = random_log_probs(4, seed)
+    mass = {labels: score - gain(labels, 0) for labels, score in by_hand(log_probs, 0).items()}
+    expected = {}
+    for labels, score in mass.items():
+        for prefix in product(*([token for token, column in enumerate(FORMS, 1) if column == k] for k in labels)):
+            expected[prefix] = score + gain_of_forms(prefix)
+    search = searched(log_probs, make_gains(LABELS, ngram_of_forms(), 0.7, 0.3, 0.2, (0,)))
+    assert search.scores.keys() == expected.keys()
+    np.testing.assert_allclose([search.scores[one] for one in expected], list(expected.values()), rtol=0, atol=1e-9)
+
+
+def test_spikes_are_of_labels_whatever_their_form() -> None:
+    by = make_gains(LABELS, ngram_of_forms(), 0.7, 0.3, 0.2, (0,))
+    one, found, forms = Prefixes(0, by, 8, 9.0), list[Spike](), set[int]()
+    for frame, row in enumerate(random_log_probs(30, 4)):
+        again = Prefixes(0, by, 8, 9.0, one.horizon)
+        again.restore(one.arrays(), frame)
+        for search in (one, again):
+            hear(search, frame, row)
+        forms |= {token for prefix in one.scores for token in prefix}
+        found += one.settle(frame, 5)
+        again.settle(frame, 5)
+        assert again.scores == one.scores
+        assert again.finish() == one.finish()
+    assert forms == {1, 2, 3, 4, 5}
+    assert {spike.label for spike in found} == {1, 2, 3}
+
+
+def test_a_label_may_be_listed_in_forms_only() -> None:
+    only = train_ngram([["A_B", "A_I", "B_S"], ["C_S"]], 2)
+    by = make_gains(LABELS, only, 1.0, 0.0, 0.0, (0,))
+    assert by.columns.tolist() == [0, 1, 2, 3, 1]
+    assert by.scores[by.start, 1] == pytest.approx(math.log(10) * only.log10(["<s>"], "A_B"), abs=1e-12)
+    labels = ("<blank>", "A", "B", "A_B")  # where A_B is a label, it is no form of A
+    assert make_gains(labels, ngram_of_forms(), 1.0, 0.0, 0.0, (0,)).columns.tolist() == [0, 1, 2, 3, 2]

@@ -223,6 +223,15 @@ def test_speed_is_measured_beside_the_first() -> None:
     assert (small.file_steps, small.together) == (64, 64)
 
 
+def test_long_calls_alone_are_no_merit() -> None:
+    model = network_model()
+    free, fixed = measure_speeds([opened(model), opened(model, steps_per_call=32)], sound(opened(model), 200)[0], 5)
+    assert fixed.live_us < 0.7 * free.live_us, "the example gains by long calls"
+    assert 0.7 < fixed.times_live < 1.4
+    assert 0.7 < fixed.times_many < 1.4
+    assert fixed.file_steps == 32
+
+
 def row(method: str, rate: float, size: int, live: float, *, steps: int | None = None, shared: bool = True) -> Row:
     speed = Speed(100 / live, 10, 64, 10, 64, live, live, live)
     return Row(method, rate, size, speed, steps, shared, 0.0)

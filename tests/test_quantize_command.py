@@ -166,6 +166,7 @@ def test_what_cannot_come_right_is_refused_at_once(model: Path, tmp_path: Path) 
     refused("--lost must be from 0", "--lost", -1)
     refused("--seconds must be above 0", "--seconds", 0)
     refused("is there already", "--out", model)
+    refused("is where the table goes", "--out", tmp_path / "out.json")
     refused("does not exist", "--out", tmp_path / "no" / "where.onnx")
     opened = open_held_out(Model.open(model), [SAMPLES], None, tmp_path)
     with pytest.raises(InputError, match="unknown method 'int3'; expected some of weights-8"):

@@ -1,7 +1,7 @@
 """Train the digit network, begun with what the phoneme model has learnt of many voices; leave one speaker out.
 
     python samples/digits/train.py --data DATA --out runs/digits
-    python samples/digits/train.py --data DATA --out runs/digits-folds --leave-out --updates 160
+    python samples/digits/train.py --data DATA --out runs/digits-folds --leave-out
 
 The first trains one network on all speakers, to be exported. The second leaves out each of the six in turn (or those
 that are named), trains on the others, and prints the share of the left-out speaker's digits that were recognised, by

@@ -107,6 +107,10 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     """Refuse, before any work, what cannot come right."""
     check_target(args.out)
+    if _json_beside(args.out) == args.out:
+        raise InputError(
+            f"--out {args.out} is where the table goes; name a model file, e.g. {args.out.with_suffix('.onnx')}"
+        )
     for path in (args.out, _json_beside(args.out)):
         if path.exists():
             raise InputError(f"{path} is there already; name another file as --out, or remove it")

@@ -84,6 +84,9 @@ class Utterance:
 
 Event: TypeAlias = Segment | Gap | Reset | Utterance
 
+POLICY_REASONS = ("silence", "interval")
+"""Why a state begins anew by a manifest's reset policy, in the midst of sound."""
+
 GAP_REASONS = ("overflow", "missing", "invalid")
 """Why samples may be lost, see `Gap`."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamcell.runtime.events import POLICY_REASONS
 from streamcell.runtime.manifest import Manifest
 from streamcell.runtime.schema import read
 from streamcell.runtime.specs import OutputSpec, ResetPolicy
@@ -25,7 +26,7 @@ class _Counters:
 
     def fits(self, rule: "ResetRule") -> bool:
         most = (rule.every or self.age + 1) - 1, (rule.after_silence or 1) - 1
-        return 0 <= self.age <= most[0] and 0 <= self.silent <= most[1] and self.reason in ("", "silence", "interval")
+        return 0 <= self.age <= most[0] and 0 <= self.silent <= most[1] and self.reason in ("", *POLICY_REASONS)
 
 
 class ResetRule:

@@ -20,7 +20,8 @@ EPILOG = """examples:
   tensorboard --logdir runs/phonemes/tensorboard
 
 --from fine-tunes: another recipe goes on from the weights of a run, on your own data or with other settings. The head
-is drawn anew where the labels are others. A low train.learning_rate (a tenth) keeps what was learnt.
+is drawn anew where the labels are others; another [model], sample rate, or other channels or symbols are refused. A
+low train.learning_rate (a tenth) keeps what was learnt.
 Under torchrun the processes share the recipe's shards; each takes a GPU where there are any.
 The run folder then holds best.pt (for `streamcell export`), checkpoint.pt (for --resume), curves.png, confusions.png,
 log.jsonl and validation.json; for speech also cache/, the decoded recordings, about 115 MB an hour.

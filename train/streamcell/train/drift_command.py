@@ -35,13 +35,13 @@ EPILOG = """examples:
   streamcell drift old.onnx --data DATA/speech/librispeech/dev --after-silence --every        measure never only
 
 How to read it. "block begins": each row is the same recordings, so the numbers of a column differ only by time; "last
-block less first" should hold 0 in its brackets. A stateless-trained network shows numbers that rise within the first
-minutes. "after ...": the same recordings in a fresh stream come first; in brackets is the difference to these. The
-states' sizes should stay where they were in the first block.
+block less first" should hold 0 in its brackets ([?]: fewer than 10 recordings, which tell nothing of others). Where a
+network cannot stand long streams the numbers rise from block to block. "after ...": the same recordings in a fresh
+stream come first; in brackets is the difference to these. The states' sizes should stay as in the first block.
 
 A policy in the manifest is obeyed by every command and class that streams: where it says so the state begins anew
 between two frames, the frames before it are those of a stream that goes on, those after it of a fresh one, and a
-reset event stands on the timeline. Two hours take about half a minute a policy on one core.
+reset event stands on the timeline. Two hours take half a minute to a minute a policy on one core.
 
 exit code: 0 done, 2 bad input."""
 
@@ -120,8 +120,14 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(
             f"expected --pause up to 60 s and --quiet up to 600 min, got {args.pause:g} and {args.quiet:g}"
         )
+    if args.out and not next(path for path in _and_parents(args.out) if path.exists()).is_dir():
+        raise InputError(f"--out must name a folder, or one that can be made; got {args.out}")
     if args.write and (args.write.is_dir() or not args.write.absolute().parent.is_dir()):
         raise InputError(f"--write must name a file in a folder that is there, got {args.write}")
+
+
+def _and_parents(path: Path) -> tuple[Path, ...]:
+    return path.absolute(), *path.absolute().parents
 
 
 def _block(args: argparse.Namespace, model: Model) -> Block:

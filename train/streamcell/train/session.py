@@ -123,7 +123,7 @@ class Session:
 
         with self.progress:
             self.progress.start(self.trainer.update, train.updates)
-            if self.transfer:
+            if self.transfer and self.saved is None:
                 self.progress.say(self.transfer)
             if self.changed:
                 self.progress.say(f"goes on with another {', '.join(self.changed)}")

@@ -29,15 +29,23 @@ class Transfer:
 def take_weights(network: Network, columns: Columns, run: Path) -> Transfer:
     """Put the best weights of the run folder `run` into `network`, whose data have `columns`.
 
-    The scaling of the input comes along. Only the head stays as it is, and only if the labels are others.
+    The scaling of the input comes along. Only the head stays as it is, with vectors of symbols that share its matrix,
+    and only if the labels are others.
 
     Raises:
-        CheckpointError: no run there, or another network than this.
+        CheckpointError: no run there, another network than this, or one that heard another sample rate or other
+            channels, units or symbols.
     """
     best = load_best(run)
+    _refuse_other_input(best.columns, columns, run)
+    if best.network.sample_rate != network.sample_rate:
+        raise CheckpointError(
+            f"--from {run}: its network hears {best.network.sample_rate} Hz, that of this recipe "
+            f"{network.sample_rate} Hz; say the sample_rate of {run / 'recipe.toml'}"
+        )
     theirs: dict[str, Tensor] = best.network.state_dict()
     ours: dict[str, Tensor] = network.state_dict()
-    drawn = tuple(name for name in ours if name.startswith("head.")) if best.columns.labels != columns.labels else ()
+    drawn = _of_head(ours) if best.columns.labels != columns.labels else ()
     for name in {**ours, **theirs}:
         shapes = [tuple(weights[name].shape) if name in weights else None for weights in (theirs, ours)]
         if name not in drawn and shapes[0] != shapes[1]:
@@ -47,6 +55,25 @@ def take_weights(network: Network, columns: Columns, run: Path) -> Transfer:
             )
     network.load_state_dict({name: ours[name] if name in drawn else theirs[name] for name in ours})
     return Transfer(best.recipe.name, int(best.figures["updates"]), drawn)
+
+
+def _refuse_other_input(theirs: Columns, ours: Columns, run: Path) -> None:
+    """Raise where the same number of an input would mean something else."""
+    for kind in ("channels", "units", "symbols"):
+        there, here = getattr(theirs, kind), getattr(ours, kind)
+        if there and here and there != here:
+            place = next((i for i, pair in enumerate(zip(there, here, strict=False)) if len(set(pair)) > 1), None)
+            first = "" if place is None else f", number {place + 1} {there[place]!r} there and {here[place]!r} here"
+            raise CheckpointError(
+                f"--from {run}: its {kind} are others ({len(there)} there, {len(here)} here{first}), so its weights "
+                f"mean nothing here; use data with the same {kind}, or begin without --from"
+            )
+
+
+def _of_head(weights: dict[str, Tensor]) -> tuple[str, ...]:
+    """Return the names of the head's weights, and of others that are the very same tensors."""
+    places = {weight.data_ptr() for name, weight in weights.items() if name.startswith("head.")}
+    return tuple(name for name, weight in weights.items() if weight.data_ptr() in places)
 
 
 def _shape(shape: Any) -> str:

@@ -27,14 +27,15 @@ class Speed:
     """Hold how long a model takes, microseconds of one core (p50).
 
     Attributes:
-        live_us: A step of one stream.
+        live_us: A step of one stream, in the shortest call that the model takes.
         file_us: A step of one stream in calls of ``file_steps``.
         file_steps: Steps of a call of a file: 64, or as many as each call must hold.
         many_us: A step of one stream of ``together`` that are stepped in one call.
         together: 64, or 1 where streams must not share a call.
-        times_live: How many times as fast as the first model, each turn compared with that beside it (median).
-        times_file: The same for files.
-        times_many: The same for many streams.
+        times_live: How many times as fast as the first model in calls of as many steps, each turn compared with that
+            beside it (median).
+        times_file: How many times as fast as the first model in its own calls.
+        times_many: As ``times_live``, for many streams.
     """
 
     live_us: float
@@ -63,9 +64,13 @@ def measure_speeds(models: Sequence[Model], heard: NDArray[Any], rounds: int = _
         heard: A stream as the models take it, without the axis of the batch; it goes round.
         rounds: How many turns each has.
     """
-    ways = [_ways(model, heard) for model in models]
-    times = np.array([[[_turn(way) for way in row] for row in ways] for _ in range(rounds)])  # [rounds, models, 3]
-    middle, ratios = np.median(times, axis=0), np.median(times[:, :1] / times, axis=0)
+    lengths = [model.manifest.steps_per_call or 1 for model in models]
+    others = sorted(set(lengths) - {lengths[0]})  # long calls alone are no merit of a model that must have them
+    ways = [_ways(model, heard, steps) for model, steps in zip(models, lengths, strict=True)]
+    ways += [_ways(models[0], heard, steps) for steps in others]
+    times = np.array([[[_turn(way) for way in row] for row in ways] for _ in range(rounds)])  # [rounds, rows, 3]
+    beside = [len(models) + others.index(steps) if steps in others else 0 for steps in lengths]
+    middle, ratios = np.median(times, axis=0), np.median(times[:, beside] / times[:, : len(models)], axis=0)
     return [_speed(model, *map(float, (*middle[i], *ratios[i]))) for i, model in enumerate(models)]
 
 
@@ -76,10 +81,10 @@ def _speed(
     return Speed(live, file, steps, many, together, times_live, times_file, times_many)
 
 
-def _ways(model: Model, heard: NDArray[Any]) -> list[_Way]:
-    """Return how a model runs live, on a file, and for many streams."""
+def _ways(model: Model, heard: NDArray[Any], least: int) -> list[_Way]:
+    """Return how a model runs live, in calls of ``least`` steps, on a file, and for many streams."""
     manifest = model.manifest
-    least, most = manifest.steps_per_call or 1, manifest.steps_per_call or _FILE
+    most = manifest.steps_per_call or _FILE
     together = _MANY if manifest.batch_invariant else 1
     return [_way(model, heard, batch, steps) for batch, steps in ((1, least), (1, most), (together, least))]
 

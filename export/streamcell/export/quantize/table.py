@@ -112,7 +112,8 @@ def table(rows: Sequence[Row], seconds_per_step: float | None) -> str:
 
 LEGEND = """\
 error: {measure}, on {about}; lost: points of it
-live us: microseconds of one core (p50) for a step of one stream; times: as fast as float, measured in turns
+live us: microseconds of one core (p50) for a step of one stream, in the shortest call that the model takes; times: as
+fast as float in calls of as many steps, measured in turns
 file: {file} of one stream in calls of so many steps
 streams: {streams}, with 64 in a call where streams may share one
 a call: how many steps it holds, and whether streams may share it"""

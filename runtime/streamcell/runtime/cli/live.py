@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from streamcell.runtime.cli.screen import Console, Group, Text, bar, screen
-from streamcell.runtime.events import Gap, Reset, Segment, Utterance
+from streamcell.runtime.events import POLICY_REASONS, Gap, Reset, Segment, Utterance
 from streamcell.runtime.phones import SILENCE
 from streamcell.runtime.transcribe import Heard
 
@@ -53,6 +53,8 @@ class _View:
             if isinstance(event, Utterance):
                 self._guess = []
                 yield from self.end()
+            elif isinstance(event, Reset) and event.reason in POLICY_REASONS:
+                continue  # by the manifest, in the midst of sound: nothing that a speaker should mind
             elif not isinstance(event, Segment):
                 yield Text(_describe(event), style="yellow")
             elif event.label == SILENCE:

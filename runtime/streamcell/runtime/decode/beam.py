@@ -84,7 +84,7 @@ class BeamCTC(Spikes):
         pause: Seconds.
         calibration: Slope and offset, or nothing.
         width: How many prefixes are kept, 1 to 256.
-        lm: An n-gram that knows all labels but blank and silence, or None.
+        lm: An n-gram that knows all labels but blank and silence, perhaps in several forms (``AH``, ``AH_B``), or None.
         lm_weight: Of its log-probabilities.
         prior: Share of a label's own log-probability, by the n-gram, that is taken away.
         bonus: For each label, in nats: above 0 fewer are dropped, below fewer are made up.

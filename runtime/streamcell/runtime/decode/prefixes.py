@@ -28,6 +28,8 @@ class Prefixes:
 
     Where a label is, is taken from the one way that brought most when it was heard.
 
+    Where a label has several forms (see `Gains`), prefixes are of forms, which sound alike.
+
     Args:
         blank: Its column.
         gains: What labels add.
@@ -43,25 +45,26 @@ class Prefixes:
 
     def __init__(self, blank: int, gains: Gains, width: int, margin: float, first: int = 0) -> None:
         self._blank, self._gains, self._width, self._margin = blank, gains, width, margin
-        self._slot = np.full(gains.scores.shape[1], -1, np.int64)  # of each label among those of a frame
+        self._columns = gains.columns
+        self._slot = np.full(len(gains.columns), -1, np.int64)  # of each token among those of a frame
         self.horizon = first
         self._at_blank: _Numbers = np.zeros(1)
         self._at_label: _Numbers = np.full(1, -np.inf)
         self._context = np.array([gains.start], np.int64)
-        self._last = np.array([blank], np.int64)  # label
+        self._last = np.array([blank], np.int64)  # token
         self._prefixes: list[tuple[int, ...]] = [()]
         self._places: list[_Places] = [()]
 
     @property
     def scores(self) -> dict[tuple[int, ...], float]:
-        """Return the score of each prefix that is kept, by its labels that have not settled."""
+        """Return the score of each prefix that is kept, by its tokens that have not settled."""
         total = np.logaddexp(self._at_blank, self._at_label)
         return dict(zip(self._prefixes, total.tolist(), strict=True))
 
     def wait(self, log_probs: _Numbers) -> None:
         """Hear a frame in which no new label begins, `[C]`."""
         total = np.logaddexp(self._at_blank, self._at_label)
-        self._at_label = self._at_label + log_probs[self._last]
+        self._at_label = self._at_label + log_probs[self._columns[self._last]]
         self._at_blank = total + log_probs[self._blank]
 
     def hear(self, frame: int, log_probs: _Numbers, labels: NDArray[np.int64], shares: Sequence[float]) -> None:
@@ -74,19 +77,29 @@ class Prefixes:
             shares: `[K]`, for their `Spike`.
         """
         total = np.logaddexp(self._at_blank, self._at_label)
-        more = self._gains.scores[self._context[:, None], labels] + log_probs[labels]
-        self._slot[labels] = np.arange(len(labels))
+        tokens, share = self._tokens(labels, shares)
+        columns, last = self._columns[tokens], self._columns[self._last]
+        more = self._gains.scores[self._context[:, None], tokens] + log_probs[columns]
+        # a label again, in whatever form: only behind a blank
+        more += np.where(columns == last[:, None], self._at_blank[:, None], total[:, None])
+        self._slot[tokens] = np.arange(len(tokens))
         again = self._slot[self._last]
-        rows = np.flatnonzero(again >= 0)
-        added = more[rows, again[rows]] + self._at_blank[rows]  # a label again: only behind a blank
-        more += total[:, None]
-        more[rows, again[rows]] = added
         at_blank = total + log_probs[self._blank]
-        at_label = self._at_label + log_probs[self._last]
-        spikes = [Spike(frame, label, share) for label, share in zip(labels.tolist(), shares, strict=True)]
+        at_label = self._at_label + log_probs[last]
+        spikes = [Spike(frame, *spike) for spike in zip(tokens.tolist(), share, strict=True)]
         places = self._merge(more, at_blank, at_label, spikes, again)
-        self._slot[labels] = -1
-        self._keep(more, at_blank, at_label, spikes, places, labels)
+        self._slot[tokens] = -1
+        self._keep(more, at_blank, at_label, spikes, places, tokens)
+
+    def _tokens(self, labels: NDArray[np.int64], shares: Sequence[float]) -> tuple[NDArray[np.int64], Sequence[float]]:
+        """Return the tokens of labels, and the share of each."""
+        if len(self._columns) == self._columns[-1] + 1:  # one form each
+            return labels, shares
+        share = np.full(self._columns.max() + 1, -1.0)
+        share[labels] = shares
+        share = share[self._columns]
+        tokens = np.flatnonzero(share >= 0)
+        return tokens, share[tokens].tolist()
 
     def _merge(
         self, more: _Numbers, at_blank: _Numbers, at_label: _Numbers, spikes: list[Spike], again: NDArray[np.int64]
@@ -119,7 +132,7 @@ class Prefixes:
         at_label: _Numbers,
         spikes: list[Spike],
         places: list[_Places],
-        labels: NDArray[np.int64],
+        tokens: NDArray[np.int64],
     ) -> None:
         """Keep the best of the prefixes as they are and of those that have grown."""
         old, grows = len(at_blank), more.ravel()
@@ -127,14 +140,14 @@ class Prefixes:
         best = np.argsort(-score, kind="stable")[: self._width]
         best = best[score[best] >= max(score[best[0]] - self._margin, _LEAST)]
         grown = best >= old
-        row, slot = np.divmod(best - old, len(labels))
+        row, slot = np.divmod(best - old, len(tokens))
         row = np.where(grown, row, best)
-        label = labels[slot]
+        token = tokens[slot]
         self._at_blank = np.where(grown, -np.inf, at_blank[row])
         self._at_label = np.concatenate((at_label, grows))[best]
         context = self._context[row]
-        self._context = np.where(grown, self._gains.follow(context, label), context)
-        self._last = np.where(grown, label, self._last[row])
+        self._context = np.where(grown, self._gains.follow(context, token), context)
+        self._last = np.where(grown, token, self._last[row])
         prefixes = self._prefixes
         chosen = list(zip(grown.tolist(), row.tolist(), slot.tolist(), strict=True))
         before = self._places  # what grows left its prefix before this frame moved it
@@ -156,20 +169,24 @@ class Prefixes:
     def finish(self) -> list[Spike]:
         """Return the labels of the best prefix that have not settled, now that the utterance ends."""
         total = np.logaddexp(self._at_blank, self._at_label) + self._gains.ends[self._context]
-        return list(self._places[int(total.argmax())])
+        return self._told(self._places[int(total.argmax())])
 
     def _first(self, end: int) -> int:
         """Return the first frame before ``end`` that has a label that has not settled, or ``end``."""
         return min(places[0].frame if places else end for places in self._places)
 
     def _common(self) -> list[Spike]:
-        """Take away the labels that all prefixes begin with; of their places, the first."""
+        """Take away the tokens that all prefixes begin with; of their places, the first."""
         found: list[Spike] = []
         while (label := self._prefixes[0][:1]) and all(prefix[:1] == label for prefix in self._prefixes):
             found.append(min(places[0] for places in self._places))
             self._prefixes = [prefix[1:] for prefix in self._prefixes]
             self._places = [places[1:] for places in self._places]
-        return found
+        return self._told(found)
+
+    def _told(self, spikes: Sequence[Spike]) -> list[Spike]:
+        """Return spikes by their labels' columns."""
+        return [spike._replace(label=int(self._columns[spike.label])) for spike in spikes]
 
     def _force(self, latest: int) -> None:
         """Drop prefixes whose labels up to a frame are not the best one's."""

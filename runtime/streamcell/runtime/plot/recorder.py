@@ -144,6 +144,8 @@ class Recorder:
             if isinstance(item, Frames):
                 first = round(item.origin / self._seconds) + item.first
                 self._probabilities.add(first, item.probs[:, self._labelled])
+                if item.reset:
+                    events += self._keep([Reset(first * self._seconds, item.reset)])
                 events += self._keep(filter(is_final, self._decoder.push(item)))
                 continue
             if isinstance(item, Reset) or item.action == "reset":

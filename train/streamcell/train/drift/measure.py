@@ -98,6 +98,11 @@ class Difference:
     low: float
     high: float
 
+    @property
+    def known(self) -> bool:
+        """Tell whether there were recordings enough for an interval."""
+        return (self.low, self.high) != (-1.0, 1.0)
+
 
 def difference(wrong: NDArray[np.int64], other: NDArray[np.int64], of: NDArray[np.int64], seed: int = 1) -> Difference:
     """Return the rate of ``wrong`` less that of ``other``, with its 95% interval by paired bootstrap over recordings.

@@ -14,7 +14,7 @@ from streamcell.runtime.errors import InputError, SourceError
 from streamcell.runtime.manifest import InputSpec, Manifest
 from streamcell.train.data.sensor import UNSAID, read_sensor
 from streamcell.train.data.utterances import Utterance, read_audio, read_corpus, to_float
-from streamcell.train.recipe import PhonemeRecipe, parse_recipe
+from streamcell.train.recipe import PhonemeRecipe, read_recipe
 
 __all__ = ["Block", "Piece", "Sensors", "block_of", "held_out", "read_pieces"]
 
@@ -142,8 +142,9 @@ def held_out(recipe: Path) -> dict[str, frozenset[str]]:
 
     Raises:
         InputError: If the recipe is of another task, or holds nobody out.
+        RecipeError: If it cannot be read.
     """
-    read = parse_recipe(recipe.read_text(encoding="utf-8"))
+    read, _ = read_recipe(recipe)
     if not isinstance(read, PhonemeRecipe):
         raise InputError(f"--recipe {recipe}: expected a recipe of task 'phonemes', got a {type(read).__name__}")
     found = {_name(Path(one.path)): frozenset(one.validation_speakers) for one in read.data.corpora}

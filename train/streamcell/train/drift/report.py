@@ -136,8 +136,8 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _clock(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60}:{minutes % 60:02}"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def _percent(rate: float) -> str:
@@ -145,4 +145,6 @@ def _percent(rate: float) -> str:
 
 
 def _plain(found: Difference) -> str:
+    if not found.known:
+        return f"{100 * found.rate:+.1f} [?]"
     return f"{100 * found.rate:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
