@@ -13,9 +13,9 @@ from streamcell.train.columns import Columns
 from streamcell.train.models import Network
 
 Cell = Literal["elman", "elman-relu", "elman-sigmoid", "lstm", "lstm-projected", "gru", "gru-reset-before"]
-Positive = Annotated[int, Meta(gt=0)]
+Positive = Annotated[int, Meta(gt=0, lt=2**31)]
 Size = Annotated[int, Meta(gt=0, le=4096)]
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, lt=2**31)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
 Amount = Annotated[float, Meta(ge=0)]
@@ -41,7 +41,7 @@ class TrainRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lanes: Positive = 32
     chunk_steps: Positive = 128
     updates: Positive = 3000
-    learning_rate: PositiveFloat = 2e-3
+    learning_rate: Annotated[float, Meta(gt=0, le=1000)] = 2e-3
     warmup: Count = 200
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
