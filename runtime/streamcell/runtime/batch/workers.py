@@ -91,7 +91,9 @@ class _Processes:
 
 
 def _how(code: int | None) -> str:
-    return f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+    if code is None:
+        return "how is not known: other code in this program took its exit status first"
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def _work(job: Job, pipe: Connection) -> None:
