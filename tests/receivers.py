@@ -1,8 +1,9 @@
-"""What tests of ports and brokers need: readings taken one after the other, a writer beside, a signal."""
+"""What tests of ports and brokers need: readings taken one after the other, a writer beside, a signal, patience."""
 
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -27,6 +28,14 @@ def readings_of(blocks: Iterable[Readings]) -> Rows:
     blocks = list(blocks)
     times = [time for block in blocks if block.times is not None for time in block.times.tolist()]
     return times, [row for block in blocks for row in block.values.tolist()]
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for what comes soon, or late where the machine has no time for us."""
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.002)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -15,10 +17,10 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from helpers import tiny_model
-from receivers import writing
+from receivers import until, writing
 from sensors import CHANNELS, LABELS, moves, sensor_model
 from streamcell.runtime.cli.main import main
-from test_mqtt import Broker, Sender, until
+from test_mqtt import Broker, Sender
 from walks import DECODER, HEADER, Running, lines_of, rows, text_of
 
 
@@ -214,6 +216,10 @@ def test_a_segment_is_told_when_it_begins_and_when_it_has_ended(form: str, path:
         assert all(event["end"] <= heard for event, heard in zip(events[::2], (0.6, 1.2, 1.8), strict=True))
 
 
+def unread(terminal: int) -> int:
+    return int.from_bytes(fcntl.ioctl(terminal, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("kind", ["pipe", "fifo", "terminal", "port", "broker"])
 def test_a_signal_ends_it_while_nothing_comes(
@@ -237,6 +243,11 @@ def test_a_signal_ends_it_while_nothing_comes(
         os.write(writer, lines)
     elif kind == "broker":
         sender.send(lines)
+    elif kind == "terminal":
+        for at in range(0, len(lines), 1000):
+            os.write(end, lines[at : at + 1000])
+            time.sleep(0.1)  # until it is there
+            until(lambda: not unread(stdin))  # a terminal holds 4,096 bytes and throws away the rest
     else:
         os.write(end, lines[:2000])
         os.write(end, lines[2000:])
@@ -264,10 +275,8 @@ def test_a_signal_ends_it_before_anything_has_come(path: Path) -> None:
 
 def test_the_time_is_over_though_nothing_comes(path: Path, broker: Broker, port: tuple[int, str]) -> None:
     for source in ("-", broker.url, port[1]):
-        begin = time.monotonic()
         running = Running(source, "--model", path, "--seconds", "0.5", stdin=subprocess.PIPE)
-        assert running.join() == 0
-        assert time.monotonic() - begin < 6
+        assert running.join() == 0  # which does not wait for ever
         assert "heard 0.0 s" in running.err[-1]
 
 
@@ -352,7 +361,7 @@ def test_the_broker_of_the_readings_goes_away_and_comes_back(path: Path, own_bro
     time.sleep(0.3)
     own_broker.start()
     sender.wait()
-    time.sleep(1.5)
+    time.sleep(3)  # until the program is there again, too
     sender.send(*(line.encode() for line in lines[300:]), b"1,0,0,0")
     until(lambda: sum('"late"' in line for line in running.out) == 2)
     sender.close()
@@ -372,11 +381,15 @@ def test_where_events_cannot_be_sent_it_goes_on_and_counts_them(path: Path, own_
     )
     assert pipe.stdin is not None
     pipe.wait_for("listening to")
+    received = Listener(own_broker, "home/moves")
     lines = text_of(rows()).splitlines(keepends=True)
     pipe.stdin.write(b"".join(lines[:300]))
     pipe.stdin.flush()
     pipe.wait_for('"late"')
     time.sleep(0.5)
+    until(lambda: len(received.lines) == len(pipe.out))
+    time.sleep(0.2)  # until the program has heard so
+    received.close()
     own_broker.kill()
     sent = len(pipe.out)
     pipe.stdin.write(b"".join(lines[300:]))

@@ -15,7 +15,7 @@ def test_a_pipe_can_be_closed_while_it_is_waited_for() -> None:
     begin = time.monotonic()
     timer.start()
     assert list(source) == []
-    assert 0.15 < time.monotonic() - begin < 0.5
+    assert 0.15 < time.monotonic() - begin < 5
     timer.join()
     source.close()
     os.close(writer)

@@ -193,7 +193,7 @@ def test_forged_snapshots_are_refused_or_go_on(level: tuple[str, ...], names: tu
         except ModelError as error:
             assert "not finite" in str(error), f"turn {turn}"  # noqa: PT017  # most turns raise nothing
             continue
-        assert time.monotonic() - begin < 1, f"turn {turn}"
+        assert time.monotonic() - begin < 10, f"turn {turn}"
         for event in events:
             assert is_sound(event), f"turn {turn}: {event}"
     assert restored > 5

@@ -49,13 +49,13 @@ class Running:
 
     def wait_for(self, words: str) -> None:
         """Wait until a line holds these words."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not any(words in line for line in [*self.out, *self.err]):
             assert self._process.poll() is None, self.err
             assert time.monotonic() < end, (words, self.out, self.err)
             time.sleep(0.01)
 
-    def end(self, number: int = signal.SIGINT, within: float = 2.0) -> int:
+    def end(self, number: int = signal.SIGINT, within: float = 10.0) -> int:
         """Send a signal; return the exit code, which comes soon."""
         begin = time.monotonic()
         self._process.send_signal(number)
@@ -65,7 +65,7 @@ class Running:
 
     def join(self) -> int:
         """Wait for the end; return the exit code."""
-        code = self._process.wait(20)
+        code = self._process.wait(60)
         for thread in self._threads:
             thread.join()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
