@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamcell.train.data.lanes import SILENCE, Lanes, Twice
+from streamcell.train.data.lanes import SILENCE, Lanes
 from streamcell.train.data.utterances import Recordings, Utterance, read_corpus
 from streamcell.train.recipe import LABELS, AugmentRecipe
 
@@ -129,17 +129,3 @@ def test_a_fresh_lane_is_not_asked_for_what_it_has_not_heard(corpus: Path) -> No
             seen += 1
         before = [segments.copy() for segments in lanes.state_dict()["segments"]]
     assert seen > 20
-
-
-def test_twice_hears_each_lane_twice_and_goes_on_where_it_was(corpus: Path) -> None:
-    once, twice = lanes_of(corpus, reset_share=0.3), Twice(lanes_of(corpus, reset_share=0.3))
-    for _ in range(5):
-        chunk, double = once.draw(), twice.draw()
-        for half in (slice(0, 2), slice(2, 4)):
-            assert np.array_equal(double.samples[half], chunk.samples)
-            assert np.array_equal(double.frames[half], chunk.frames)
-            assert np.array_equal(double.fresh[half], chunk.fresh)
-            assert double.tokens[half] == chunk.tokens
-    other = Twice(lanes_of(corpus, reset_share=0.3))
-    other.load_state_dict(twice.state_dict())
-    assert np.array_equal(other.draw().samples, twice.draw().samples)

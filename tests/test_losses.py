@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 
-from streamcell.train.losses import ctc, disagreement, frame_cross_entropy
+from streamcell.train.losses import ctc, frame_cross_entropy
 
 
 def collapse(path: tuple[int, ...]) -> list[int]:
@@ -32,25 +32,3 @@ def test_frame_cross_entropy_leaves_the_blank_alone() -> None:
     (gradient,) = torch.autograd.grad(frame_cross_entropy(logits, torch.tensor([[1, 2, 3], [4, 1, 1]])), logits)
     assert torch.equal(gradient[:, :, 0], torch.zeros(2, 3))
     assert gradient[:, :, 1:].abs().min() > 0
-
-
-def test_disagreement_is_the_divergence_from_the_other_copy() -> None:
-    logits = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(7), requires_grad=True)
-    tokens = [[1, 2], [3], [1, 2], [3]]
-    p = logits.detach().double().softmax(-1)
-    divergences = [
-        float((p[other, t] * (p[other, t] / p[row, t]).log()).sum())
-        for row, other in ((0, 2), (1, 3), (2, 0), (3, 1))
-        for t in range(3)
-    ]
-    loss = disagreement(logits, tokens)
-    assert loss.item() == pytest.approx(sum(divergences) / 6, rel=1e-5)
-    (gradient,) = torch.autograd.grad(loss, logits)
-    others = torch.cat([p[2:], p[:2]])
-    torch.testing.assert_close(gradient.double(), (p - others) / 6)  # as of a cross-entropy with fixed targets
-
-
-def test_copies_that_agree_do_not_disagree() -> None:
-    logits = torch.randn(1, 3, 5).repeat(2, 1, 1)
-    assert disagreement(logits, [[1], [1]]) == 0
-    assert disagreement(logits, [[], []]).isfinite()

@@ -49,7 +49,6 @@ def test_the_shipped_recipe_is_read_and_names_no_evaluation_data() -> None:
         (GOOD + "[train]\nlearning_rate = 1e38\n", r"<= 1000.* - at `\$\.train\.learning_rate"),
         (GOOD + "[train]\nseed = 100000000000000000000\n", r"\$\.train\.seed"),
         (GOOD + "[train]\nlanes = 9223372036854775807\n", r"<= 2147483647.* - at `\$\.train\.lanes"),
-        (GOOD + "[train]\nconsistency = 0.2\nlanes = 3\n", "train.lanes must be even, got 3"),
         ("task = 'phonemes'\nname = 3", r"(missing|str)"),
         ('name = "tiny"', "recipe key 'task' must be one of .*'phonemes', .*, got None"),
         ("task = 3", "recipe key 'task' must be one of"),

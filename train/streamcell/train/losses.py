@@ -31,21 +31,6 @@ def frame_cross_entropy(logits: Tensor, frames: Tensor) -> Tensor:
     return F.cross_entropy(logits[:, :, 1:].flatten(0, 1), frames.flatten() - 1)
 
 
-def disagreement(logits: Tensor, tokens: list[list[int]]) -> Tensor:
-    """Return by how much the answers to two changed copies of the same sounds differ, per token as `ctc`.
-
-    `logits [2 B, T, C]`: rows b and B + b heard copies of one sound. Each is to say what the other says: the sum of
-    KL(other || row) over all rows and frames, without a gradient to the other (Yao et al. 2024, "CR-CTC: Consistency
-    regularization on CTC for improved speech recognition", arXiv:2410.05101, equation 4).
-
-    >>> disagreement(torch.tensor([[[0.0, 0.0]], [[0.0, 0.0]]]), [[1], [1]]).item()
-    0.0
-    """
-    answers = logits.log_softmax(-1)
-    others = answers.detach().roll(len(answers) // 2, 0)
-    return F.kl_div(answers, others, reduction="sum", log_target=True) / max(1, sum(map(len, tokens)))
-
-
 def pinball(values: Tensor, known: Tensor, levels: Tensor) -> Tensor:
     """Return the pinball loss of each horizon `[H]` (Koenker and Bassett, Regression Quantiles, Econometrica 1978).
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from streamcell.train.columns import Columns
 from streamcell.train.data.augment import SpecAugment
 from streamcell.train.data.corpora import load_material
-from streamcell.train.data.lanes import Chunk, Lanes, Twice
+from streamcell.train.data.lanes import Chunk, Lanes
 from streamcell.train.frontend import State
-from streamcell.train.losses import ctc, disagreement, frame_cross_entropy
+from streamcell.train.losses import ctc, frame_cross_entropy
 from streamcell.train.models import Network, PhonemeNet
 from streamcell.train.recipe import LABELS, PhonemeRecipe
 from streamcell.train.validate import Validation, validate
@@ -46,7 +46,7 @@ class PhonemeTask:
             features, _ = network.frontend(samples, network.frontend.initial_state(len(samples)))
         network.standardise.fit(features.flatten(0, 1))
 
-    def lanes(self, number: int) -> Lanes | Twice:
+    def lanes(self, number: int) -> Lanes:
         """Return the endless streams of shard `number`."""
         return self.material.lanes(self.recipe, self._step, number)
 
@@ -61,11 +61,7 @@ class PhonemeTask:
         if update < train.frame_updates:
             return frame, {"frame": frame}, after
         sequence = ctc(logits, chunk.tokens)
-        loss, parts = sequence + train.frame_weight * frame, {"ctc": sequence, "frame": frame}
-        if train.consistency:
-            parts["disagreement"] = disagreement(logits, chunk.tokens)
-            loss = loss + train.consistency * parts["disagreement"]
-        return loss, parts, after
+        return sequence + train.frame_weight * frame, {"ctc": sequence, "frame": frame}, after
 
     def validate(self, network: Network) -> Validation:
         """Score a network on the utterances of the speakers that were held out."""

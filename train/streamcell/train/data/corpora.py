@@ -8,7 +8,7 @@ from pathlib import Path
 
 from streamcell.runtime.errors import SourceError
 from streamcell.train.data.augment import Samples
-from streamcell.train.data.lanes import Lanes, Twice
+from streamcell.train.data.lanes import Lanes
 from streamcell.train.data.utterances import Recordings, Utterance, fingerprint, read_audio, read_corpus, to_float
 from streamcell.train.recipe import LABELS, Corpus, PhonemeRecipe
 
@@ -30,23 +30,22 @@ class Material:
     validation_recordings: list[Samples]
     noises: list[Samples]
 
-    def lanes(self, recipe: PhonemeRecipe, samples_per_step: int, shard: int = 0) -> Lanes | Twice:
+    def lanes(self, recipe: PhonemeRecipe, samples_per_step: int, shard: int = 0) -> Lanes:
         """Return the endless streams of `recipe` over this material, for one of its shards."""
         train = recipe.train
-        lanes = Lanes(
+        return Lanes(
             self.training,
             self.weights,
             self.recordings,
             self.noises,
             recipe.augment,
-            lanes=train.lanes // 2 if train.consistency else train.lanes,
+            lanes=train.lanes,
             steps=train.chunk_steps,
             samples_per_step=samples_per_step,
             look_ahead=recipe.model.look_ahead,
             reset_share=train.reset_share,
             seed=train.seed + shard,
         )
-        return Twice(lanes) if train.consistency else lanes
 
 
 def load_material(

@@ -39,28 +39,6 @@ class Chunk:
     fresh: NDArray[np.bool_]
 
 
-class Twice:
-    """Streams that are heard twice side by side: row B + b of a chunk is row b again."""
-
-    def __init__(self, lanes: Lanes) -> None:
-        self._lanes = lanes
-
-    def draw(self) -> Chunk:
-        """Return the next chunk of every lane, twice."""
-        chunk = self._lanes.draw()
-        twice = (np.concatenate([part, part]) for part in (chunk.samples, chunk.frames, chunk.fresh))
-        samples, frames, fresh = twice
-        return Chunk(samples, frames, [*chunk.tokens, *chunk.tokens], fresh)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that decides what comes next."""
-        return self._lanes.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
-        self._lanes.load_state_dict(state)
-
-
 @dataclass(slots=True)
 class _Lane:
     """Samples not yet handed out, and segments `[k, 3]`: start, end, label.

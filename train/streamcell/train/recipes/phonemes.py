@@ -67,19 +67,10 @@ class AugmentRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PhonemeTrainRecipe(TrainRecipe, frozen=True, forbid_unknown_fields=True):
-    """Frame cross-entropy alone for `frame_updates`, then CTC + `frame_weight` times frame cross-entropy.
-
-    With `consistency` above 0 half of the lanes hear what the other half hears, under masks and throats of their own,
-    and `consistency` times what their answers differ by is added, see `disagreement`; its authors chose 0.2.
-    """
+    """Frame cross-entropy alone for `frame_updates`, then CTC + `frame_weight` times frame cross-entropy."""
 
     frame_updates: Count = 300
     frame_weight: Amount = 0.5
-    consistency: Amount = 0.0
-
-    def __post_init__(self) -> None:
-        if self.consistency and self.lanes % 2:
-            raise ValueError(f"train.consistency hears each stream twice: train.lanes must be even, got {self.lanes}")
 
 
 class PhonemeRecipe(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
