@@ -94,6 +94,17 @@ def test_stopped_and_resumed_is_never_stopped(corpus: Path, text: str, tmp_path:
     same_in_the_end(whole, out)
 
 
+def test_muon_goes_on_as_if_never_stopped(corpus: Path, text: str, tmp_path: Path) -> None:
+    text += 'optimiser = "muon"\n'
+    recipe, whole, out = parse_recipe(text), tmp_path / "whole", tmp_path / "cut"
+    Session(recipe, text, corpus, whole).run()
+    session = Session(recipe, text, corpus, out)
+    with pytest.raises(KeyboardInterrupt):
+        session.run(lambda: session.trainer.update == 5)
+    Session(recipe, text, corpus, out, resume=True).run()
+    same_in_the_end(whole, out)
+
+
 @pytest.mark.parametrize("where", ["forward", "after the optimiser", "validation", "picture"])
 def test_interrupted_anywhere_and_resumed_is_never_interrupted(
     corpus: Path, text: str, tmp_path: Path, whole: Path, where: str, monkeypatch: pytest.MonkeyPatch

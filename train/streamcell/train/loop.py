@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from streamcell.runtime.errors import StreamcellError
 from streamcell.train.models import Network, detach
+from streamcell.train.optimiser import make_optimiser
 from streamcell.train.precision import SMALLEST_SCALE, lower_precision
 from streamcell.train.recipe import TrainRecipe
 from streamcell.train.task import Chunk, Lanes, Task
@@ -113,9 +114,7 @@ class Trainer:
         train = self.recipe
         self.network, self.team = network, team
         self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(
-            _groups(network, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.98)
-        )
+        self.optimiser = make_optimiser(network, train)
         self.scaler = torch.amp.GradScaler(team.device.type, enabled=train.precision == "float16")
         lower_precision(network, train.precision, team.device)
         self.shards = [Shard(task, network, number) for number in team.mine(train.shards)]
@@ -245,13 +244,6 @@ def _refuse_no_numbers(measured: dict[str, float], number: int) -> None:
                 f"the {what} became {value} at update {number}, which was not taken; "
                 "lower train.learning_rate or train.clip in the recipe"
             )
-
-
-def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return parameter groups: matrices decay, biases and norms do not."""
-    matrices = [p for p in network.parameters() if p.dim() > 1]
-    others = [p for p in network.parameters() if p.dim() <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def _to_tensors(drawn: Any) -> Any:
