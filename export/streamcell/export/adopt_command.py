@@ -56,6 +56,9 @@ The card is TOML:
   input = "state"
   output = "stateN"
   batch_axis = 1
+  [reset]                       # only where the state is to begin anew while sound goes on
+  after_silence = 2.0           # seconds of silence, or
+  every = 60.0                  # seconds since it began
 """
 
 _SECONDS = 300.0  # of processor time

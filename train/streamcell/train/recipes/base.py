@@ -9,8 +9,6 @@ from msgspec import Meta
 
 from streamcell.runtime.errors import StreamcellError
 from streamcell.train.cells import StackOptions, cell_of_each
-from streamcell.train.columns import Columns
-from streamcell.train.models import Network
 
 Cell = Literal["elman", "elman-relu", "elman-sigmoid", "lstm", "lstm-projected", "gru", "gru-reset-before"]
 Positive = Annotated[int, Meta(gt=0, lt=2**31)]
@@ -80,12 +78,8 @@ class StackRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A whole training: what, from what, how."""
+    """A whole training: what, from what, how; each task's recipe has a `network(columns)` of its own."""
 
     name: str
     description: str = ""
     licence: str = ""
-
-    def network(self, columns: Columns) -> Network:
-        """Return a fresh network of this recipe's shape, for data with `columns`."""
-        raise NotImplementedError

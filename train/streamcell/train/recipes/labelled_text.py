@@ -39,14 +39,10 @@ class TextsRecipe(SequencesRecipe, frozen=True, kw_only=True):
     validation_groups: tuple[str, ...] = ("fold 9",)
     test_groups: tuple[str, ...] = ("fold 10",)
 
-    def texts(self, folder: Path) -> Texts:
-        """Return the texts as they are found, each with its label's name."""
-        raise NotImplementedError
-
-    def read(self, folder: Path) -> LabelledData:
-        """Return the texts below `folder` as symbols, held out as the recipe says."""
+    def encode(self, texts: Texts) -> LabelledData:
+        """Return texts, each with its label's name, as symbols, held out as the recipe says."""
         return encode(
-            self.texts(folder),
+            texts,
             self.split,
             least=self.least,
             unknown=self.unknown_share > 0,
@@ -73,17 +69,17 @@ class LinesRecipe(TextsRecipe, frozen=True, kw_only=True, tag="lines"):
 
     files: dict[str, str] = {}  # noqa: RUF012 - msgspec copies it
 
-    def texts(self, folder: Path) -> Texts:
-        """Return the lines of the files."""
-        return read_lines(folder / self.path, self.files)
+    def read(self, folder: Path) -> LabelledData:
+        """Return the lines of the files below `folder`."""
+        return self.encode(read_lines(folder / self.path, self.files))
 
 
 class FilesRecipe(TextsRecipe, frozen=True, kw_only=True, tag="files"):
     """A text a file, a folder a label, see `read_files`."""
 
-    def texts(self, folder: Path) -> Texts:
-        """Return the files' texts."""
-        return read_files(folder / self.path)
+    def read(self, folder: Path) -> LabelledData:
+        """Return the texts of the files below `folder`."""
+        return self.encode(read_files(folder / self.path))
 
 
 class ArffRecipe(TextsRecipe, frozen=True, kw_only=True, tag="arff"):
@@ -92,6 +88,7 @@ class ArffRecipe(TextsRecipe, frozen=True, kw_only=True, tag="arff"):
     label: str
     leave_out: tuple[str, ...] = ()
 
-    def texts(self, folder: Path) -> Texts:
-        """Return the table's rows."""
-        return read_arff(folder / self.path, label=self.label, leave_out=self.leave_out, split=self.split)
+    def read(self, folder: Path) -> LabelledData:
+        """Return the rows of the table below `folder`."""
+        rows = read_arff(folder / self.path, label=self.label, leave_out=self.leave_out, split=self.split)
+        return self.encode(rows)
