@@ -62,19 +62,20 @@ class Muon(torch.optim.Optimizer):
         del closure
         group = self.param_groups[0]
         for weights in group["params"]:
-            weights.mul_(1 - group["lr"] * group["weight_decay"])
-            weights.sub_(self._direction(weights), alpha=group["lr"])
+            if weights.grad is not None:
+                weights.mul_(1 - group["lr"] * group["weight_decay"])
+                weights.sub_(self._direction(weights, weights.grad), alpha=group["lr"])
         self._others.step()
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that decides the next step."""
-        momenta = [self.state[weights]["momentum"] for weights in self.param_groups[0]["params"] if self.state[weights]]
+        momenta = [self.state[weights].get("momentum") for weights in self.param_groups[0]["params"]]
         return {"momenta": momenta, "others": self._others.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue where `state_dict` was called."""
-        for weights, momentum in zip(self.param_groups[0]["params"], state_dict["momenta"], strict=False):
-            self.state[weights]["momentum"] = momentum.to(weights.device)
+        for weights, momentum in zip(self.param_groups[0]["params"], state_dict["momenta"], strict=True):
+            self.state[weights] = {} if momentum is None else {"momentum": momentum.to(weights.device)}
         self._others.load_state_dict(state_dict["others"])
         self._link()
 
@@ -82,12 +83,11 @@ class Muon(torch.optim.Optimizer):
         """Show AdamW's groups behind the own one, so that who changes the rate changes it everywhere."""
         self.param_groups = [self.param_groups[0], *self._others.param_groups]
 
-    def _direction(self, weights: nn.Parameter) -> Tensor:
+    def _direction(self, weights: nn.Parameter, gradient: Tensor) -> Tensor:
         state = self.state[weights]
         if not state:
             state["momentum"] = torch.zeros_like(weights)
-        momentum, gradient = state["momentum"], weights.grad
-        assert gradient is not None
+        momentum = state["momentum"]
         momentum.lerp_(gradient, 1 - MOMENTUM)
         ahead = gradient.lerp(momentum, MOMENTUM)
         rows, columns = ahead.shape
@@ -97,7 +97,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def make_optimiser(network: nn.Module, recipe: TrainRecipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser of a network; matrices decay, biases and norms do not."""
+    """Return the recipe's optimiser of a network (AdamW if it has no layers); matrices decay, biases and norms do not."""
     rate, decay = recipe.learning_rate, recipe.weight_decay
     stacks = [module for module in network.modules() if isinstance(module, Stack)]
     gates = [p for stack in stacks for p in stack.parameters() if p.dim() == 2] if recipe.optimiser == "muon" else []
