@@ -97,7 +97,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def make_optimiser(network: nn.Module, recipe: TrainRecipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser of a network (AdamW if it has no layers); matrices decay, biases and norms do not."""
+    """Return the recipe's optimiser of a network, AdamW if it has no layers; matrices decay, other weights do not."""
     rate, decay = recipe.learning_rate, recipe.weight_decay
     stacks = [module for module in network.modules() if isinstance(module, Stack)]
     gates = [p for stack in stacks for p in stack.parameters() if p.dim() == 2] if recipe.optimiser == "muon" else []
