@@ -19,15 +19,10 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+PHONEMES = {"lanes": 2, "chunk_steps": 32, "updates": 6, "warmup": 2, "validate_every": 3}
 SHORT = {
-    "samples/phonemes/recipe.toml": {
-        "lanes": 2,
-        "chunk_steps": 32,
-        "updates": 6,
-        "warmup": 2,
-        "frame_updates": 3,
-        "validate_every": 3,
-    },
+    "samples/phonemes/recipe.toml": {**PHONEMES, "frame_updates": 3},
+    "samples/phonemes/second.toml": PHONEMES,
     "samples/activity/simulated.toml": {"updates": 20, "warmup": 5, "validate_every": 10},
 }
 

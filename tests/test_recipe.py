@@ -19,8 +19,9 @@ def test_labels_are_blank_silence_and_39_phones() -> None:
     assert list(LABELS[2:]) == sorted(LABELS[2:])
 
 
-def test_the_shipped_recipe_is_read_and_names_no_evaluation_data() -> None:
-    recipe, text = read_recipe(SAMPLES / "recipe.toml")
+@pytest.mark.parametrize("name", ["recipe", "second"])
+def test_the_shipped_recipes_are_read_and_name_no_evaluation_data(name: str) -> None:
+    recipe, text = read_recipe(SAMPLES / f"{name}.toml")
     assert isinstance(recipe, PhonemeRecipe)
     assert recipe.name == "phonemes-en"
     assert all(corpus.path.endswith("/train") for corpus in recipe.data.corpora)

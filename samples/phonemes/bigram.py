@@ -5,7 +5,8 @@
 
 The text is what the other speakers of the recipe's training folders say, as strings of phones; the folders that the
 recipe hears more often than others (learners) count once, 4, 8 or 16 times. For each text and each pair of weights the
-held-out speakers are decoded; the lowest mean of their folders' error rates wins. `--order` makes longer n-grams.
+held-out speakers are decoded; the lowest mean of their folders' error rates wins (`--folders` asks some alone, learners
+say). `--order` makes longer n-grams.
 
 With `--dictionary` phones that begin a word are tokens of their own, `AH_B` beside `AH`, as the recordings' texts and
 the dictionary have it; beam search hears both as `AH`. Recordings whose phones are no string of the dictionary's
@@ -32,7 +33,8 @@ from streamcell.train.phone_scoring import Answers, answer, choose, total, train
 
 RECIPE = Path(__file__).parent / "recipe.toml"
 TIMES = (1, 4, 8, 16)
-WEIGHTS = ((0.4, 0.3), (0.5, 0.4), (0.6, 0.5))  # of the n-gram, and the share of single phones that is taken away
+# of the n-gram, and the share of single phones that is taken away
+WEIGHTS = ((0.3, 0.2), (0.4, 0.3), (0.5, 0.4), (0.6, 0.5))
 
 Text = list[tuple[list[tuple[str, ...]], float]]
 """Strings of phones, and how often they count."""
@@ -99,13 +101,17 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=RECIPE, help="names folders and held-out speakers")
     parser.add_argument("--order", type=int, default=2, help="phones in a row (default: 2)")
     parser.add_argument("--dictionary", type=Path, help="tell phones that begin a word apart, by this CMU dictionary")
+    parser.add_argument("--folders", nargs="+", help="choose on the held-out speakers of these alone (default: all)")
     parser.add_argument("--utterances", type=int, help="hear so many of each folder (default: all)")
     parser.add_argument("--out", type=Path, required=True, help="write the n-gram into this ARPA file")
     parser.add_argument("--settings", type=Path, required=True, help="write the weights into this JSON file")
     args = parser.parse_args()
     model = Model.open(args.model)
     corpora = tomllib.loads(args.recipe.read_text(encoding="utf-8"))["data"]["corpora"]
-    folders = [args.data / corpus["path"] for corpus in corpora if corpus.get("validation_speakers")]
+    held_out = [corpus["path"] for corpus in corpora if corpus.get("validation_speakers")]
+    if unknown := set(args.folders or held_out) - set(held_out):
+        parser.error(f"{args.recipe} holds nobody out of {', '.join(sorted(unknown))}; choose of {', '.join(held_out)}")
+    folders = [args.data / path for path in args.folders or held_out]
     heard = [answer(model, one) for some in choose(folders, args.recipe, args.utterances) for one in some]
     plain = rates(model, heard, {"name": "ctc-greedy"})
     print("greedy:", ", ".join(f"{100 * rate:.2f}%" for rate in plain), flush=True)
