@@ -120,6 +120,8 @@ def test_a_model_finds_phrases_in_a_recording_and_not_in_others() -> None:
         assert hit.end == pytest.approx(end, abs=0.15)
     for other in ("learner.flac", "reader.flac"):
         assert find_words(model, SAMPLES / other, one).segments == ()
+    usual = Spotter(model.manifest.outputs[0], Lexicon.of(THERE), threshold_for(model.manifest)[0])
+    assert [s.label for s in find_words(model, SAMPLES / "volunteer.flac", usual).segments] == THERE[1:]
 
 
 @pytest.mark.parametrize("loud", [0.0, 0.001, 0.1])

@@ -31,7 +31,7 @@ class TrainRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     through time). A lane starts again from the initial state with probability `reset_share` a chunk.
 
     The `optimiser` is AdamW, or "muon": the matrices of recurrent layers take orthogonal steps (see `Muon`), the rest
-    AdamW's. An update takes a tenth longer and learns more.
+    AdamW's. An update takes about a sixth longer and learns more.
 
     The rate falls to zero by half a "cosine" or in a straight "linear" line, or stays "constant". The network computes
     in `precision`, see `lower_precision`; weights, averages and states are float32 whatever it is.
