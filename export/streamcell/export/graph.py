@@ -94,6 +94,8 @@ def _(module: PhonemeNet, builder: Builder, x: str, _name: str, states: tuple[st
     tail, conv0, conv1, *others = states
     x = emit(module.frontend, builder, x, "frontend", (tail,))
     x = emit(module.standardise, builder, x, "standardise", ())
+    if module.gain:
+        x = emit(module.gain, builder, x, "gain", (others.pop(0),))
     x = emit(module.conv0, builder, x, "conv0", (conv0,))
     x = emit(module.conv1, builder, x, "conv1", (conv1,))
     return _answer(module, builder, x, tuple(others))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from streamcell.export.builder import END, Builder, emit
 from streamcell.train.cells import CausalConv
 from streamcell.train.frontend import LogMel, Standardise
+from streamcell.train.gain import GainControl
 from streamcell.train.pooling import RunningMean
 
 __all__: list[str] = []
@@ -47,6 +48,26 @@ def _power(builder: Builder, frames: str, kernel: Tensor, name: str) -> str:
 def _(module: Standardise, builder: Builder, x: str, name: str, _states: tuple[str, ...]) -> str:
     centred = builder.apply("Sub", x, builder.constant(f"{name}.mean", module.mean))
     return builder.apply("Div", centred, builder.constant(f"{name}.scale", module.scale))
+
+
+@emit.register
+def _(module: GainControl, builder: Builder, x: str, name: str, states: tuple[str, ...]) -> str:
+    """Append a recurrent layer without cross-talk, whose activation is none: each bin forgets by itself."""
+    each, zero = np.eye(len(module.strength), dtype=np.float32)[None], builder.integers(0)
+    inputs = [
+        builder.apply("Transpose", x, perm=[1, 0, 2]),  # [T, B, mels]
+        builder.constant(f"{name}.share", (1 - module.keep) * each),
+        builder.constant(f"{name}.keep", module.keep * each),
+        "",
+        "",
+        builder.apply("Unsqueeze", states[0], zero),
+    ]
+    affine = {"activations": ["Affine"], "activation_alpha": [1.0], "activation_beta": [0.0]}
+    builder.node("RNN", inputs, [f"{name}.levels", f"{name}.last"], hidden_size=each.shape[1], **affine)
+    builder.apply("Squeeze", f"{name}.last", zero, output=builder.following[states[0]])
+    levels = builder.apply("Squeeze", f"{name}.levels", builder.integers(1))
+    taken = builder.apply("Mul", levels, builder.constant(f"{name}.strength", module.strength))
+    return builder.apply("Sub", x, builder.apply("Transpose", taken, perm=[1, 0, 2]))
 
 
 @emit.register

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from streamcell.train.cells import CausalConv, Stack, StackOptions
 from streamcell.train.frontend import LogMel, Standardise, State
 from streamcell.train.fronts import Front, sound_noise, spread_noise
+from streamcell.train.gain import GainControl
 from streamcell.train.pooling import RunningMean
 
 
@@ -63,7 +64,8 @@ class PhonemeNet(Network):
     softmax over the others, without the blank, is trained as a frame classifier, so that durations can be read off
     although CTC is peaky.
 
-    States: `tail [B, 240]` (samples), `conv0 [B, 2, mels]`, `conv1 [B, 2, channels]`, then those of the stack.
+    States: `tail [B, 240]` (samples), `conv0 [B, 2, mels]`, `conv1 [B, 2, channels]`, with gain control `level
+    [B, mels]`, then those of the stack.
 
     Args:
         labels: columns of the output, the blank among them.
@@ -74,6 +76,7 @@ class PhonemeNet(Network):
         hidden: width of the stack.
         layers: depth of the stack.
         dropout: on what enters the stack and what each layer adds.
+        gain_seconds: of the gain control, see `GainControl`; 0 for none.
         options: of the stack, see `Stack`.
 
     >>> net = PhonemeNet(labels=41, channels=8, hidden=16, layers=2)
@@ -95,11 +98,14 @@ class PhonemeNet(Network):
         hidden: int = 320,
         layers: int = 3,
         dropout: float = 0.0,
+        gain_seconds: float = 0.0,
         **options: Unpack[StackOptions],
     ) -> None:
         super().__init__()
         self.frontend = LogMel(self.sample_rate, n_mels=mels)
         self.standardise = Standardise(mels)
+        hop = self.frontend.hop / self.sample_rate
+        self.gain = GainControl(mels, gain_seconds, hop) if gain_seconds else None
         self.conv0 = CausalConv(mels, channels, kernel=3)
         self.conv1 = CausalConv(channels, hidden, kernel=stride + 2, stride=stride)
         self.stack = Stack(cell, hidden, layers, dropout, **options)
@@ -111,7 +117,7 @@ class PhonemeNet(Network):
     def initial_state(self, batch: int) -> State:
         """Return the state before the first sample: silence and zeros."""
         convs = {"conv0": self.conv0.initial_state(batch), "conv1": self.conv1.initial_state(batch)}
-        state = {**self.frontend.initial_state(batch), **convs}
+        state = {**self.frontend.initial_state(batch), **convs, **(self.gain.initial_state(batch) if self.gain else {})}
         return {**{name: x.to(self.head.weight.device) for name, x in state.items()}, **super().initial_state(batch)}
 
     def forward(
@@ -125,14 +131,16 @@ class PhonemeNet(Network):
             mask: applied to the standardised features `[B, stride * T, mels]` in training (SpecAugment).
         """
         x, tail = self.frontend(samples, state)
-        x = self.standardise(x)
+        x, level = self.standardise(x), dict[str, Tensor]()
+        if self.gain:
+            x, level = self.gain(x, state)
         if mask is not None:
             x = mask(x)
         x, conv0 = self.conv0(x, state["conv0"])
         x, conv1 = self.conv1(x, state["conv1"])
         x, recurrent = self.stack(self.dropout(x), state)
         logits: Tensor = self.head(self.norm(x))
-        return logits, {**tail, "conv0": conv0, "conv1": conv1, **recurrent}
+        return logits, {**tail, "conv0": conv0, "conv1": conv1, **level, **recurrent}
 
 
 class SensorNet(Network):

@@ -15,22 +15,24 @@ from streamcell.train.models import Network
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What was taken from where, and the names of weights that stay as they were drawn."""
+    """What was taken from where, the names of weights that stay as they were drawn, and of those that it lacks."""
 
     name: str
     updates: int
     drawn: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         drawn = f"; drawn anew, as its labels are others: {', '.join(self.drawn)}" if self.drawn else ""
-        return f"begins with the weights of {self.name}, update {self.updates}{drawn}"
+        lacking = f"; new, as it has no gain control: {', '.join(self.lacking)}" if self.lacking else ""
+        return f"begins with the weights of {self.name}, update {self.updates}{drawn}{lacking}"
 
 
 def take_weights(network: Network, columns: Columns, run: Path) -> Transfer:
     """Put the best weights of the run folder `run` into `network`, whose data have `columns`.
 
-    The scaling of the input comes along. Only the head stays as it is, with vectors of symbols that share its matrix,
-    and only if the labels are others.
+    The scaling of the input comes along. The head stays as it is, with vectors of symbols that share its matrix, only
+    if the labels are others; gain control only where the run has none.
 
     Raises:
         CheckpointError: no run there, another network than this, or one that heard another sample rate or other
@@ -43,18 +45,19 @@ def take_weights(network: Network, columns: Columns, run: Path) -> Transfer:
             f"--from {run}: its network hears {best.network.sample_rate} Hz, that of this recipe "
             f"{network.sample_rate} Hz; say the sample_rate of {run / 'recipe.toml'}"
         )
-    theirs: dict[str, Tensor] = best.network.state_dict()
     ours: dict[str, Tensor] = network.state_dict()
+    theirs: dict[str, Tensor] = best.network.state_dict()
     drawn = _of_head(ours) if best.columns.labels != columns.labels else ()
+    lacking = tuple(name for name in ours if name.startswith("gain.") and name not in theirs)
     for name in {**ours, **theirs}:
         shapes = [tuple(weights[name].shape) if name in weights else None for weights in (theirs, ours)]
-        if name not in drawn and shapes[0] != shapes[1]:
+        if name not in (*drawn, *lacking) and shapes[0] != shapes[1]:
             raise CheckpointError(
                 f"--from {run}: its network is another: {name} is {_shape(shapes[0])} there and {_shape(shapes[1])} by "
                 f"this recipe; give the recipe the [model] of {run / 'recipe.toml'}"
             )
-    network.load_state_dict({name: ours[name] if name in drawn else theirs[name] for name in ours})
-    return Transfer(best.recipe.name, int(best.figures["updates"]), drawn)
+    network.load_state_dict({name: ours[name] if name in (*drawn, *lacking) else theirs[name] for name in ours})
+    return Transfer(best.recipe.name, int(best.figures["updates"]), drawn, lacking)
 
 
 def _refuse_other_input(theirs: Columns, ours: Columns, run: Path) -> None:

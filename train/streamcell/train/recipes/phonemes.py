@@ -31,7 +31,10 @@ class SpeechRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PhonemeNetRecipe(StackRecipe, frozen=True, forbid_unknown_fields=True):
-    """The network (`PhonemeNet`) and its look-ahead, in steps of `stride` times 10 ms."""
+    """The network (`PhonemeNet`) and its look-ahead, in steps of `stride` times 10 ms.
+
+    `gain_seconds` is how long its gain control remembers (`GainControl`); with 0 it has none.
+    """
 
     mels: Annotated[int, Meta(gt=0, le=128)] = 40
     channels: Size = 128
@@ -40,6 +43,7 @@ class PhonemeNetRecipe(StackRecipe, frozen=True, forbid_unknown_fields=True):
     layers: Annotated[int, Meta(gt=0, le=64)] = 3
     dropout: Share = 0.1
     look_ahead: Count = 3
+    gain_seconds: Amount = 0.0
 
 
 class AugmentRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,5 +104,6 @@ class PhonemeRecipe(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             hidden=m.hidden,
             layers=m.layers,
             dropout=m.dropout,
+            gain_seconds=m.gain_seconds,
             **m.options(),
         )
