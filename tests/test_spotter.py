@@ -111,7 +111,7 @@ def test_memory_is_constant() -> None:
 
 def test_a_model_finds_phrases_in_a_recording_and_not_in_others() -> None:
     model = Model.open()
-    one = Spotter(model.manifest.outputs[0], Lexicon.of(THERE), threshold_for(model.manifest, 0.3)[0])
+    one = Spotter(model.manifest.outputs[0], Lexicon.of(THERE), threshold_for(model.manifest, 1.0)[0])
     found = find_words(model, SAMPLES / "volunteer.flac", one).segments
     assert [s.label for s in found] == THERE
     for hit in found:

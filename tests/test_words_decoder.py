@@ -260,6 +260,6 @@ def test_words_of_a_recording() -> None:
     ]
     words = WordDecoder(model.manifest.outputs[0], Lexicon.of(texts))
     found = find_words(model, SAMPLES / "volunteer.flac", words).segments
-    assert {"/P AH L IY S/", "/S T EY SH AH N/", "/M EY N/"} <= {s.label for s in found}
+    assert {"/S T EY SH AH N/", "/AA N/", "/M EY N/"} <= {s.label for s in found}
     assert {s.label for s in found} <= set(texts)
     assert found == find_words(model, SAMPLES / "volunteer.flac", words).segments  # it begins anew

@@ -34,7 +34,7 @@ from streamcell.train.phone_scoring import Answers, answer, choose, total, train
 RECIPE = Path(__file__).parent / "recipe.toml"
 TIMES = (1, 4, 8, 16)
 # of the n-gram, and the share of single phones that is taken away
-WEIGHTS = ((0.3, 0.2), (0.4, 0.3), (0.5, 0.4), (0.6, 0.5))
+WEIGHTS = ((0.3, 0.2), (0.4, 0.3), (0.5, 0.4), (0.6, 0.5), (0.7, 0.6), (0.8, 0.7), (1.0, 0.9))
 
 Text = list[tuple[list[tuple[str, ...]], float]]
 """Strings of phones, and how often they count."""
