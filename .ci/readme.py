@@ -23,6 +23,7 @@ PHONEMES = {"lanes": 2, "chunk_steps": 32, "updates": 6, "warmup": 2, "validate_
 SHORT = {
     "samples/phonemes/recipe.toml": {**PHONEMES, "frame_updates": 3},
     "samples/phonemes/second.toml": PHONEMES,
+    "samples/phonemes/third.toml": PHONEMES,
     "samples/activity/simulated.toml": {"updates": 20, "warmup": 5, "validate_every": 10},
 }
 
