@@ -60,7 +60,7 @@ def test_a_run_becomes_a_file(run: Path, tmp_path: Path, capsys: pytest.CaptureF
     printed = capsys.readouterr().out
     assert "synthetic voice" in printed
     assert printed.splitlines()[-1].startswith(f"{out}: ")
-    assert "of them 2 GRU" in printed
+    assert "2 of them GRU" in printed
     manifest = Model.open(out).manifest
     assert (manifest.name, manifest.parity is not None) == ("tiny", True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx", "run"]

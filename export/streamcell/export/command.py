@@ -126,8 +126,9 @@ def _write_pair(args: argparse.Namespace, best: "Best") -> None:
 def _summary(path: Path, exported: "Exported") -> str:
     """Return the parity table and one line on what was written."""
     recurrent = Counter(name for name in exported.operators if name in {"GRU", "LSTM", "RNN"})
-    kinds = " and ".join(f"{count} {name}" for name, count in sorted(recurrent.items())) or "none recurrent"
-    kinds = f"{len(exported.operators)} operators, of them {kinds}"
+    (kind, count), *others = recurrent.most_common() or [("recurrent", 0)]
+    kinds = f"{len(exported.operators)} operators, {count} of them {kind}"
+    kinds += "".join(f", {count} {kind}" for kind, count in others)
     table = [f"{r.outputs:8.1e} {r.states:8.1e} {r.cases:6}  {name}" for name, r in exported.reports.items()]
     head = f"{'outputs':>8} {'states':>8} {'cases':>6}  largest differences from torch, in"
     return "\n".join([head, *table, f"{path}: {len(exported.data) / 1e6:.2f} MB, {kinds}"])
