@@ -10,6 +10,7 @@ from streamcell.train.data.augment import (
     add_noise,
     change_recording,
     change_speed,
+    colour,
     coloured_noise,
     level,
     limit_band,
@@ -45,6 +46,33 @@ def test_noise_has_the_ratio_asked_for(snr: float) -> None:
 def test_band_keeps_what_is_inside_and_removes_the_rest() -> None:
     limited = limit_band(tone(1000) + tone(6000), 300, 3400, 16000)
     np.testing.assert_allclose(limited[1000:-1000], tone(1000)[1000:-1000], atol=5e-3)
+
+
+def test_colour_changes_octaves_by_gains_between_the_limits_and_nothing_else() -> None:
+    octaves = [125.0 * 2**k for k in range(6)]
+    gains_db = []
+    for seed in range(20):
+        coloured = [colour(tone(hz), 8.0, 16000, np.random.default_rng(seed)) for hz in octaves]
+        assert [peak_hz(y) for y in coloured] == pytest.approx(octaves, rel=0.01)
+        gains_db.append([20 * np.log10(level(y) / level(tone(hz))) for y, hz in zip(coloured, octaves, strict=True)])
+    assert np.abs(gains_db).max() < 8.1
+    assert np.std(gains_db, axis=0) == pytest.approx(8 / 3**0.5, rel=0.35)
+    both = colour(tone(250) + tone(2000), 8.0, 16000, np.random.default_rng(0))
+    np.testing.assert_allclose(
+        both, sum(colour(tone(hz), 8.0, 16000, np.random.default_rng(0)) for hz in (250, 2000)), atol=1e-5
+    )
+
+
+def test_a_recording_is_coloured_where_the_recipe_asks_for_it() -> None:
+    kept = AugmentRecipe(speed_share=0, noise_share=0, band_share=0, level_dbfs=(-20, -20), colour_db=0.0)
+    asked = AugmentRecipe(
+        speed_share=0, noise_share=0, band_share=0, level_dbfs=(-20, -20), colour_share=1.0, colour_db=12.0
+    )
+    sound = tone(300) + tone(3000)
+    plain, _ = change_recording(sound, [], kept, 16000, np.random.default_rng(1))
+    changed, _ = change_recording(sound, [], asked, 16000, np.random.default_rng(1))
+    assert np.abs(plain - sound * level(plain) / level(sound)).max() < 1e-6
+    assert np.abs(changed - plain).max() > 0.02
 
 
 @pytest.mark.parametrize("seed", range(10))

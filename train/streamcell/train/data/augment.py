@@ -29,6 +29,18 @@ def limit_band(samples: Samples, low: float, high: float, sample_rate: int) -> S
     return np.fft.irfft(np.fft.rfft(samples, size) * gain, size)[: len(samples)].astype(np.float32)
 
 
+def colour(samples: Samples, most_db: float, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """Return `samples` as another microphone colours them: louder or softer by up to `most_db` from octave to octave.
+
+    The gain is drawn for each octave below half the sample rate, down to 62.5 Hz at 16 kHz, and between two of them in
+    proportion to the logarithm of the frequency; phases stay.
+    """
+    size = 1 << max(1, (len(samples) - 1)).bit_length()
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(size, 1 / sample_rate), 1) / (sample_rate / 2))
+    gain_db = np.interp(octaves, np.arange(-7, 1), rng.uniform(-most_db, most_db, 8))
+    return np.fft.irfft(np.fft.rfft(samples, size) * 10 ** (gain_db / 20), size)[: len(samples)].astype(np.float32)
+
+
 def level(samples: Samples) -> float:
     """Return the root mean square, at least 1e-5 (-100 dBFS)."""
     return max(float(np.sqrt(np.mean(np.square(samples), dtype=np.float64))) if len(samples) else 0.0, 1e-5)
@@ -70,7 +82,7 @@ def change_recording(
 ) -> tuple[Samples, float]:
     """Return a changed copy of one recording and the factor by which it became faster.
 
-    In this order: speed, room, noise, band, level; each drawn from the ranges and shares of `recipe`.
+    In this order: speed, room, noise, colour, band, level; each drawn from the ranges and shares of `recipe`.
     """
     factor = 1.0
     if rng.random() < recipe.speed_share:
@@ -83,6 +95,8 @@ def change_recording(
         clip = int(rng.integers(len(noises) + max(1, len(noises) // 4)))
         noise = noises[clip] if clip < len(noises) else coloured_noise(len(samples), rng)
         samples = add_noise(samples, noise, float(rng.uniform(*recipe.snr_db)), rng)
+    if recipe.colour_share and rng.random() < recipe.colour_share:
+        samples = colour(samples, recipe.colour_db, sample_rate, rng)
     if rng.random() < recipe.band_share:
         low, high = (300.0, 3400.0) if rng.random() < 0.5 else (0.0, float(rng.uniform(3000, 7500)))
         samples = limit_band(samples, low, high, sample_rate)
