@@ -222,6 +222,19 @@ def test_ipa_of_other_labels_is_refused_before_any_work(tmp_path: Path, capsys: 
     assert "walk, run, sit, fall" in err
 
 
+def test_labels_of_a_stranger_do_not_command_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = tiny_manifest().outputs[0]
+    path = tmp_path / "other.onnx"
+    labels = (*base.labels[:2], *(f"{label}\x1b[2J" for label in base.labels[2:]))
+    path.write_bytes(tiny_model(outputs=(replace(base, labels=labels),)))
+    code, out, _ = run(capsys, "transcribe", SPEECH, "--model", path)
+    assert code == 0
+    assert "\\x1b[2J  " in out
+    assert "\x1b" not in out + run(capsys, "inspect", path)[1]
+    told = json.loads(run(capsys, "transcribe", SPEECH, "--model", path, "--format", "jsonl")[1])
+    assert {one["label"] for one in told["segments"]} <= set(labels)
+
+
 def test_one_bad_file_does_not_keep_the_others(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cut = tmp_path / "cut.flac"
     cut.write_bytes(SPEECH.read_bytes()[: SPEECH.stat().st_size // 2])

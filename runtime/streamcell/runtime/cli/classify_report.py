@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from streamcell.runtime.classify import Sensed
 from streamcell.runtime.events import Event, Gap, Segment
 from streamcell.runtime.formats import jsonl, text
+from streamcell.runtime.printable import printable
 from streamcell.runtime.regular import Oddity
 from streamcell.runtime.sources import Mqtt, MqttPublisher
 from streamcell.runtime.sources.line_source import LineSource
@@ -41,7 +42,7 @@ def text_line(event: Event) -> str:
         '   1.000      ...  walk  0.80'
     """
     if isinstance(event, Segment) and not event.final:
-        return f"{event.start:8.3f} {'...':>8}  {event.label:<4}  {event.confidence:.2f}"
+        return f"{event.start:8.3f} {'...':>8}  {printable(event.label):<4}  {event.confidence:.2f}"
     return text.line(event)
 
 

@@ -9,6 +9,7 @@ from streamcell.runtime.cli.classify_report import Summary, describe, text_line
 from streamcell.runtime.cli.screen import Console, Group, Text, bar, screen
 from streamcell.runtime.events import Event, Segment
 from streamcell.runtime.manifest import Manifest
+from streamcell.runtime.printable import printable
 from streamcell.runtime.regular import Oddity
 
 __all__ = ["view"]
@@ -58,7 +59,7 @@ class _View:
         output = manifest.outputs[0]
         self._labels, self._rate = output.labels, manifest.input.sample_rate
         self._columns = [column for column in range(len(output.labels)) if column != output.blank]
-        self._width = min(_LONGEST_LABEL, max(len(output.labels[column]) for column in self._columns))
+        self._width = min(_LONGEST_LABEL, max(len(printable(output.labels[column])) for column in self._columns))
         self._summary, self._connected = summary, connected
         self._last: Sensed | None = None
         self._came = time.monotonic()
@@ -81,7 +82,7 @@ class _View:
         probs = {column: 0.0 if said is None else float(said[column]) for column in self._columns}
         held, length = {segment.label for segment in now}, min(_LONGEST_BAR, max(1, width - self._width - 7))
         for column in sorted(sorted(probs, key=lambda column: -probs[column])[:most]):
-            name = f"{self._labels[column][: self._width]:<{self._width}} "
+            name = f"{printable(self._labels[column])[: self._width]:<{self._width}} "
             style = "bold green" if self._labels[column] in held else ""
             yield Text.assemble((name, style), bar(probs[column], length), f" {probs[column]:4.2f}")
 
@@ -108,7 +109,8 @@ def _heading(sensed: Sensed | None) -> Text:
         return Text("(no label holds)" if sensed else "(no readings yet)", "dim")
     return Text("   ").join(
         Text.assemble(
-            (segment.label, "bold green"), f"  since {segment.start:.2f} s, for {segment.end - segment.start:.1f} s"
+            (printable(segment.label), "bold green"),
+            f"  since {segment.start:.2f} s, for {segment.end - segment.start:.1f} s",
         )
         for segment in sensed.going_on
     )

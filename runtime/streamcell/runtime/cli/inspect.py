@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamcell.runtime.cli import options, texts
+from streamcell.runtime.printable import printable
 
 if TYPE_CHECKING:
     from streamcell.runtime.manifest import Manifest, OutputSpec
@@ -133,7 +134,7 @@ def _output(output: "OutputSpec") -> Iterator[tuple[str, str]]:
 
 def _many(labels: tuple[str, ...]) -> str:
     """Return names in one line, the first only where there are very many."""
-    shown = " ".join(label if label.isprintable() and label.strip() else repr(label) for label in labels[:_MOST])
+    shown = " ".join(printable(label) if label.strip() else repr(label) for label in labels[:_MOST])
     return shown if len(labels) <= _MOST else f"{shown} ... ({len(labels)})"
 
 

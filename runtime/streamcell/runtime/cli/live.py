@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from streamcell.runtime.cli.screen import Console, Group, Text, bar, screen
 from streamcell.runtime.events import POLICY_REASONS, Gap, Reset, Segment, Utterance
 from streamcell.runtime.phones import SILENCE
+from streamcell.runtime.printable import printable
 from streamcell.runtime.transcribe import Heard
 
 _METER = 30  # columns
@@ -84,7 +85,7 @@ class _View:
         return text[max(0, len(text) - width + 1) :]
 
     def _write(self, segments: list[Segment]) -> str:
-        return " ".join(self._rename(segment.label) for segment in segments)
+        return " ".join(printable(self._rename(segment.label)) for segment in segments)
 
 
 def meter(heard: Heard) -> Text:

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from streamcell.runtime.errors import SourceError
+from streamcell.runtime.printable import printable
 
 __all__ = ["lines", "plain"]
 
@@ -36,7 +37,5 @@ def plain(text: str, longest: int) -> str:
         a
         b \x1b[2J ...
     """
-    shown = "".join(
-        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text[:longest]
-    )
+    shown = printable(text[:longest], keep="\n")
     return shown if len(text) <= longest else f"{shown} ..."

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from streamcell.runtime.events import Event, Gap, Segment, Utterance
 from streamcell.runtime.formats import Transcript
+from streamcell.runtime.printable import printable
 
 __all__ = ["line", "parts", "write"]
 
@@ -40,11 +41,11 @@ def line(event: Event) -> str:
         '   1.000    1.500  (HH AY)'
     """
     if isinstance(event, Segment):
-        return f"{event.start:8.3f} {event.end:8.3f}  {event.label:<4}  {event.confidence:.2f}"
+        return f"{event.start:8.3f} {event.end:8.3f}  {printable(event.label):<4}  {event.confidence:.2f}"
     if isinstance(event, Gap):
         return (
             f"{event.start:8.3f} {event.end:8.3f}  (gap: {event.samples} samples lost, {event.reason}; {event.action})"
         )
     if isinstance(event, Utterance):
-        return f"{event.start:8.3f} {event.end:8.3f}  ({' '.join(event.labels)})"
+        return f"{event.start:8.3f} {event.end:8.3f}  ({printable(' '.join(event.labels))})"
     return f"{event.time:8.3f} {event.time:8.3f}  (reset: {event.reason})"
