@@ -102,6 +102,7 @@ def describe(best: Best, name: str | None = None) -> Manifest:
             "seed": recipe.train.seed,
             "cell": recipe.model.cell,
             "figures": best.figures,
+            **({"recipe": best.text} if best.text else {}),
         },
         licence=recipe.licence,
         created_by=f"streamcell {version('streamcell')}",

@@ -61,7 +61,7 @@ AIMS = ("live", "size", "file", "streams")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("model", metavar="MODEL", help=options.MODEL_HELP)
+    parser.add_argument("model", metavar="MODEL", help="model file, or phonemes-en")
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="FOLDER", help="what it is measured on")
     parser.add_argument("--out", type=Path, required=True, metavar="NEW.onnx", help="the file to write")
     parser.add_argument("--recipe", type=Path, metavar="FILE.toml", help="what the model was trained by")

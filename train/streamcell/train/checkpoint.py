@@ -24,12 +24,13 @@ class CheckpointError(StreamcellError):
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best network of a run: averaged weights, evaluation mode, with the recipe and figures that belong to it."""
+    """The best network of a run: averaged weights, evaluation mode, with the recipe, its text and figures."""
 
     network: Network
     recipe: AnyRecipe
     columns: Columns
     figures: dict[str, Any]
+    text: str = ""
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -91,6 +92,6 @@ def load_best(run: Path) -> Best:
         )
         network = recipe.network(columns)
         network.load_state_dict(content["weights"])
-        return Best(network.eval(), recipe, columns, dict(content["figures"]))
+        return Best(network.eval(), recipe, columns, dict(content["figures"]), content["recipe"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{run / 'best.pt'} does not fit its own recipe: {str(error).splitlines()[0]}") from error

@@ -15,13 +15,18 @@ EPILOG = """examples:
   streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes
   streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes --resume
   streamcell train samples/gestures/recipe.toml --data samples/gestures --out runs/gestures
-  streamcell train mine.toml --data MINE --out runs/mine --from runs/phonemes
+  streamcell unpack phonemes-en --out runs/phonemes-en
+  streamcell train mine.toml --data MINE --out runs/mine --from runs/phonemes-en
   torchrun --nproc-per-node 2 --no-python streamcell train samples/phonemes/recipe.toml --data DATA --out runs/phonemes
   tensorboard --logdir runs/phonemes/tensorboard
 
+A recipe names its task: phonemes, sensor, labels, text, pairs, forecast or pictures; samples/ has a recipe of each, and
+the classes of streamcell.train.recipes say every key and its default. Corpora of task phonemes are folders of
+recordings with utterances.jsonl, see samples/phonemes/README.md; `streamcell import` makes them of what you have.
+
 --from fine-tunes: another recipe goes on from the weights of a run, on your own data or with other settings. The head
-is drawn anew where the labels are others; another [model], sample rate, or other channels or symbols are refused. A
-low train.learning_rate (a tenth) keeps what was learnt.
+is drawn anew where the labels are others, and gain control is new where the run has none; another shape of the network,
+sample rate, or other channels or symbols are refused. A low train.learning_rate (a tenth) keeps what was learnt.
 Under torchrun the processes share the recipe's shards; each takes a GPU where there are any.
 The run folder then holds best.pt (for `streamcell export`), checkpoint.pt (for --resume), curves.png, confusions.png,
 log.jsonl and validation.json; for speech also cache/, the decoded recordings, about 115 MB an hour.
@@ -41,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "schedule, precision, clip, updates, validate_every and patience may be others from there on"
     )
     parser.add_argument("--resume", action="store_true", help=resume)
-    start = "begin with the best weights of this run folder instead of random ones; its [model] must be the same"
+    start = (
+        "begin with the best weights of this run folder instead of random ones; its [model] must have the same shape "
+        "(dropout may differ, gain_seconds may be new); `streamcell unpack` makes a run folder of a model file"
+    )
     parser.add_argument("--from", type=Path, dest="start", metavar="RUN", help=start)
     parser.add_argument(
         "--threads", type=_count, default=0, metavar="N", help="threads for the network (default: torch's choice)"

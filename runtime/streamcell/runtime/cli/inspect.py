@@ -63,7 +63,8 @@ def _facts(model: "Model", name: str | None) -> Iterator[tuple[str, str]]:
     yield "call", _call(manifest)
     yield "parity", _parity(manifest)
     for key, value in manifest.training.items():
-        yield "training", f"{key}: {_plain(value)}"
+        shown = f"{len(str(value).splitlines())} lines, see --json" if key == "recipe" else _plain(value)
+        yield "training", f"{key}: {shown}"
     yield "licence", manifest.licence or "not said"
     yield "made by", manifest.created_by or "not said"
     yield "steps", f"fingerprint {model.fingerprint} (a saved stream goes on with any file that has the same)"

@@ -1,0 +1,58 @@
+"""`streamcell unpack`: a model file in, a run folder out, to fine-tune from."""
+
+import argparse
+import importlib.util
+from pathlib import Path
+
+from streamcell.runtime.cli import options
+from streamcell.runtime.errors import InputError, MissingExtraError
+
+HELP = "make a run folder of a model file, to fine-tune it"
+DESCRIPTION = """\
+Make a run folder of a model file that `streamcell export` wrote: the very weights, as training wants them. Then
+`streamcell train --from RUN` goes on from there, with your own recordings. It is proven by exporting them again: the
+graph must hold the same numbers."""
+EPILOG = """\
+examples:
+  streamcell unpack phonemes-en --out runs/phonemes-en
+  streamcell train mine.toml --data MINE --out runs/mine --from runs/phonemes-en
+  streamcell unpack old.onnx --recipe old.toml --out runs/old
+
+The file holds the recipe that it was trained by; files of older releases do not: give it with --recipe (what counts is
+its [model]). What `quantize` or `adopt` wrote cannot be unpacked, nor can one file of a pair.
+"""
+
+NEEDS = ("torch", "onnx", "msgspec")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("model", metavar="MODEL", help="model file, or phonemes-en")
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run folder to make")
+    parser.add_argument("--recipe", type=Path, metavar="RECIPE.toml", help="its recipe (default: the one in the file)")
+    options.add_trust(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Unpack, prove, write; return the exit code."""
+    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(", ".join(missing), "export", "to unpack a model")
+    from streamcell.export.unpack import unpack
+    from streamcell.runtime.models import find_bundled
+    from streamcell.train.checkpoint import save_best
+    from streamcell.train.recipe import read_recipe
+
+    if args.out.exists():
+        raise InputError(f"--out {args.out} is there already; name a folder that is not")
+    manifest = options.open_model(args).manifest
+    text = read_recipe(args.recipe)[1] if args.recipe else manifest.training.get("recipe")
+    if not isinstance(text, str):
+        raise InputError(f"{args.model} does not hold its recipe, as it is older; give it with --recipe RECIPE.toml")
+    best = unpack((find_bundled(args.model) or Path(args.model)).read_bytes(), manifest, text)
+    args.out.mkdir(parents=True)
+    (args.out / "recipe.toml").write_text(text, encoding="utf-8")
+    save_best(args.out / "best.pt", best.network.state_dict(), text, best.columns, best.figures)
+    count = sum(weight.numel() for weight in best.network.state_dict().values())
+    print(f"{args.out}: {count} weights of {manifest.name}; go on with `streamcell train RECIPE --from {args.out}`")
+    return 0
