@@ -186,6 +186,9 @@ def main() -> None:
     known: Maps = json.loads(args.calibration.read_text(encoding="utf-8")) if args.calibration else {}
     if args.write:
         name = f"beam + {args.lm[-1].stem}" if args.lm else "greedy"
+        if args.calibration and name not in known:
+            there = ", ".join(known)
+            parser.error(f"{args.calibration} has no map for {name!r}, only for {there}: --fit with that --lm")
         write(args.model, args.write, {**named[name], **({"calibration": known[name]} if name in known else {})})
         return
     model = Model.open(args.model)
