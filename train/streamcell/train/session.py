@@ -13,13 +13,14 @@ import msgspec
 import torch
 
 from streamcell.train import checkpoint
+from streamcell.train.keep import keep_best
 from streamcell.train.loop import DivergedError, Signals, Trainer, Update
 from streamcell.train.plots import plot_curves
 from streamcell.train.precision import check_precision
 from streamcell.train.progress import Progress
 from streamcell.train.recipe import AnyRecipe, RecipeError
 from streamcell.train.shortage import explain_shortage, what_to_lower
-from streamcell.train.task import Score, Task
+from streamcell.train.task import Task
 from streamcell.train.tasks import open_task
 from streamcell.train.team import Team
 from streamcell.train.transfer import take_weights
@@ -213,26 +214,14 @@ class Session:
         row = {"update": last.number, **_means(self.pending), "learning_rate": last.learning_rate}
         row |= {"validation": result.loss, "error_rate": result.rate}
         if result.rate < self.best:
-            self._keep(network.state_dict(), result, last.number)
+            facts = {"updates": last.number, **({"transfer": self.transfer} if self.transfer else {})}
+            keep_best(self.out, network.state_dict(), self.text, self.task.columns, result, facts)
         learning = result.rate < self.best or last.number <= self.task.silent_updates
         self.best, self.stale = min(result.rate, self.best), 0 if learning else self.stale + 1
         self.log = [*self.log, row]
         self.progress.validated(row, self.task.measure)
         (self.out / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.log), encoding="utf-8")
         plot_curves(self.log, self.task.measure, self.out / "curves.png")
-
-    def _keep(self, weights: dict[str, torch.Tensor], result: Score, update: int) -> None:
-        figures: dict[str, Any] = {
-            "validation_error_rate": round(result.rate, 4),
-            "updates": update,
-            **result.figures(),
-        }
-        if self.transfer:
-            figures["transfer"] = self.transfer
-        checkpoint.save_best(self.out / "best.pt", weights, self.text, self.task.columns, figures)
-        groups = {name: round(rate, 4) for name, rate in sorted(result.groups().items())}
-        (self.out / "validation.json").write_text(json.dumps({**figures, "groups": groups}, indent=1), encoding="utf-8")
-        result.draw(self.out / "confusions.png")
 
     def _save(self) -> None:
         trainer = self.trainer.state_dict()
