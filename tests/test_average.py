@@ -11,38 +11,16 @@ from streamcell.train.average import average
 from streamcell.train.checkpoint import CheckpointError, load_best
 from streamcell.train.recipe import parse_recipe
 from streamcell.train.session import Session
-
-ROWS = "ax,label\n" + "".join(f"{k % 7},{'walk' if k // 20 % 2 else 'sit'}\n" for k in range(200))
-RECIPE = """
-task = "sensor"
-name = "steps"
-[data]
-format = "recordings"
-path = "."
-sample_rate = 50
-channels = ["ax"]
-validation_groups = ["b"]
-[model]
-hidden = 6
-[train]
-lanes = 2
-chunk_steps = 20
-updates = 3
-warmup = 1
-validate_every = 3
-"""
+from tiny import STEPS, write_steps
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> list[Path]:
     """Return two runs that began with the weights of a third, on other random data."""
-    data = tmp_path / "data"
-    for group in "ab":
-        (data / group).mkdir(parents=True)
-        (data / group / "one.csv").write_text(ROWS)
-    Session(parse_recipe(RECIPE), RECIPE, data, tmp_path / "base").run()
+    data = write_steps(tmp_path / "data")
+    Session(parse_recipe(STEPS), STEPS, data, tmp_path / "base").run()
     for seed, name in enumerate(("one", "two"), 2):
-        text = RECIPE.replace("updates = 3", f"updates = 3\nseed = {seed}\nlearning_rate = 0.05")
+        text = STEPS.replace("updates = 3", f"updates = 3\nseed = {seed}\nlearning_rate = 0.05")
         Session(parse_recipe(text), text, data, tmp_path / name, start=tmp_path / "base").run()
     return [tmp_path / "one", tmp_path / "two"]
 
@@ -100,7 +78,7 @@ def test_what_cannot_be_averaged_is_one_line_and_2(
     assert "2 numbers" in refused(one, two, "--out", tmp_path / "m", "--shares", "1")
     assert "is there already" in refused(one, two, "--out", one)
     assert "expected a run folder at" in refused(one, tmp_path / "none", "--out", tmp_path / "mean")
-    text = RECIPE.replace("hidden = 6", "hidden = 8")
+    text = STEPS.replace("hidden = 6", "hidden = 8")
     Session(parse_recipe(text), text, tmp_path / "data", tmp_path / "wide").run()
     with pytest.raises(CheckpointError, match=r"wide and .*one have other networks: .*head\.weight differ"):
         average([(one, load_best(one)), (tmp_path / "wide", load_best(tmp_path / "wide"))], [0.5, 0.5])

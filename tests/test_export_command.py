@@ -20,17 +20,9 @@ from streamcell.runtime.model import Model
 from streamcell.train.checkpoint import save_best
 from streamcell.train.phonemes import PhonemeTask
 from streamcell.train.recipe import parse_recipe
+from tiny import PHONEMES
 
-RECIPE = """
-task = "phonemes"
-name = "tiny"
-[data]
-corpora = [{path = "speech"}]
-[model]
-channels = 8
-hidden = 16
-layers = 2
-"""
+RECIPE = f"{PHONEMES}layers = 2\n"
 
 
 @pytest.fixture

@@ -16,18 +16,9 @@ from streamcell.train.gain import GainControl
 from streamcell.train.models import PhonemeNet
 from streamcell.train.recipe import LABELS, parse_recipe
 from streamcell.train.transfer import take_weights
+from tiny import PHONEMES
 
-RECIPE = """
-task = "phonemes"
-name = "tiny"
-[data]
-corpora = [{path = "speech"}]
-[model]
-mels = 12
-channels = 8
-hidden = 16
-layers = 1
-"""
+RECIPE = f"{PHONEMES}mels = 12\nlayers = 1\n"
 
 
 def gain(mels: int = 3, seconds: float = 0.2, strength: float = 0.7) -> GainControl:

@@ -21,19 +21,9 @@ from streamcell.train.checkpoint import Best, load_best, save_best
 from streamcell.train.columns import Columns
 from streamcell.train.recipe import LABELS, parse_recipe
 from streamcell.train.transfer import take_weights
+from tiny import PHONEMES
 
-RECIPE = """
-task = "phonemes"
-name = "tiny"
-[data]
-corpora = [{path = "speech"}]
-[model]
-cell = "gru"
-channels = 8
-hidden = 16
-layers = 2
-gain_seconds = 2.0
-"""
+RECIPE = f'{PHONEMES}cell = "gru"\nlayers = 2\ngain_seconds = 2.0\n'
 
 
 def trained(text: str = RECIPE) -> Best:
