@@ -24,6 +24,7 @@ SHORT = {
     "samples/phonemes/recipe.toml": {**PHONEMES, "frame_updates": 3},
     "samples/phonemes/second.toml": PHONEMES,
     "samples/phonemes/third.toml": PHONEMES,
+    "samples/phonemes/fourth.toml": PHONEMES,
     "samples/activity/simulated.toml": {"updates": 20, "warmup": 5, "validate_every": 10},
 }
 

@@ -144,3 +144,10 @@ def test_a_run_says_its_recipe(tmp_path: Path) -> None:
     best = trained()
     save_best(tmp_path / "best.pt", best.network.state_dict(), best.text, best.columns, best.figures)
     assert describe(load_best(tmp_path)).training["recipe"] == RECIPE
+
+
+def test_the_model_that_comes_along_holds_its_recipe(tmp_path: Path) -> None:
+    assert main(["unpack", "phonemes-en", "--out", str(tmp_path / "run")]) == 0
+    best = load_best(tmp_path / "run")
+    assert best.text == (SAMPLES / "fourth.toml").read_text(encoding="utf-8")
+    assert best.figures["average"] == "0.5 third + 0.5 fourth"
