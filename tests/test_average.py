@@ -1,6 +1,7 @@
 """The mean of runs that began with the same weights."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from streamcell.runtime.cli.main import main
 from streamcell.train.average import average
 from streamcell.train.checkpoint import CheckpointError, load_best
+from streamcell.train.columns import Columns
 from streamcell.train.recipe import parse_recipe
 from streamcell.train.session import Session
 from tiny import STEPS, write_steps
@@ -76,10 +78,52 @@ def test_what_cannot_be_averaged_is_one_line_and_2(
         one, two, "--out", tmp_path / "m", "--shares", "0.5", "0.6"
     )
     assert "2 numbers" in refused(one, two, "--out", tmp_path / "m", "--shares", "1")
+    assert "2 numbers" in refused(one, two, "--out", tmp_path / "m", "--shares", "nan", "nan")
     assert "is there already" in refused(one, two, "--out", one)
+    assert "is no folder that can be written to" in refused(one, two, "--out", one / "best.pt" / "x")
     assert "expected a run folder at" in refused(one, tmp_path / "none", "--out", tmp_path / "mean")
     text = STEPS.replace("hidden = 6", "hidden = 8")
     Session(parse_recipe(text), text, tmp_path / "data", tmp_path / "wide").run()
-    with pytest.raises(CheckpointError, match=r"wide and .*one have other networks: .*head\.weight differ"):
-        average([(one, load_best(one)), (tmp_path / "wide", load_best(tmp_path / "wide"))], [0.5, 0.5])
+    capsys.readouterr()
+    assert "by model.hidden of their recipes" in refused(one, tmp_path / "wide", "--out", tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        ("hidden = 6", 'hidden = 6\ncell = "elman"', "model.cell"),
+        ("hidden = 6", "hidden = 6\nresidual = false", "model.residual"),
+        ("sample_rate = 50", "sample_rate = 25", "sample_rate"),
+    ],
+)
+def test_networks_of_the_same_shape_are_told_apart(runs: list[Path], before: str, after: str, key: str) -> None:
+    text = STEPS.replace("hidden = 6", 'hidden = 6\ncell = "elman-relu"')
+    recipes = [parse_recipe(text), parse_recipe(text.replace('\ncell = "elman-relu"', "").replace(before, after))]
+    best = load_best(runs[0])
+    if key != "model.cell":
+        recipes[0] = best.recipe
+    networks = [replace(best, recipe=recipe, network=recipe.network(best.columns)) for recipe in recipes]
+    with pytest.raises(CheckpointError, match=rf"b and a have other networks, by .*{key}"):
+        average([(Path("a"), networks[0]), (Path("b"), networks[1])], [0.5, 0.5])
+
+
+def test_data_of_other_labels_score_nothing(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (tmp_path / "data").rglob("*.csv"):
+        path.write_text(path.read_text().replace("walk", "a_run"))
+    assert main(["average", *map(str, runs), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "mean")]) == 2
+    assert "have other labels, channels or symbols than the runs" in capsys.readouterr().err
+    assert not (tmp_path / "mean").exists()
+    other = replace(load_best(runs[1]), columns=Columns(("sit", "a_run"), ("ax",)))
+    with pytest.raises(CheckpointError, match="have other labels, channels or symbols: nothing to average"):
+        average([(runs[0], load_best(runs[0])), (runs[1], other)], [0.5, 0.5])
+
+
+def test_runs_of_one_name_are_told_apart(runs: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    twin = (tmp_path / "more" / "one").resolve()
+    runs[1].rename(twin)
+    assert main(["average", str(runs[0]), str(twin), "--out", str(tmp_path / "mean")]) == 0
+    assert load_best(tmp_path / "mean").figures["average"] == f"0.5 {runs[0]} + 0.5 {twin}"

@@ -10,18 +10,22 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 
-from helpers import LABELS, tiny_manifest, tiny_model
+from helpers import LABELS, SAMPLES, tiny_manifest, tiny_model
+from streamcell.export.graph import with_manifest
 from streamcell.runtime.cli import main as cli
 from streamcell.runtime.cli.main import main
 from streamcell.runtime.manifest import Parity
+from streamcell.runtime.model import Model
 
 SPEECH = Path("samples/phonemes/learner.flac")
 COMMANDS = (
     *("transcribe", "mic", "spot", "align", "vad", "classify", "label", "forecast", "generate"),
     *("plot", "inspect", "verify", "bench", "lm", "train", "gradients", "export", "adopt", "import"),
+    *("average", "drift", "quantize", "unpack"),
 )
 
 
@@ -233,6 +237,29 @@ def test_labels_of_a_stranger_do_not_command_the_terminal(tmp_path: Path, capsys
     assert "\x1b" not in out + run(capsys, "inspect", path)[1]
     told = json.loads(run(capsys, "transcribe", SPEECH, "--model", path, "--format", "jsonl")[1])
     assert {one["label"] for one in told["segments"]} <= set(labels)
+    cues = run(capsys, "transcribe", SPEECH, "--model", path, "--format", "srt")[1]
+    assert "\\x1b[2J" in cues
+    assert "\x1b" not in cues
+
+
+def test_the_same_for_sensors_and_whole_gestures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, example, command in (
+        ("gestures/gestures", "gestures/example.csv", "classify"),
+        ("handwriting/handwriting", "handwriting/drawing.csv", "label"),
+    ):
+        model = onnx.load(SAMPLES.parent / f"{name}.onnx")
+        manifest = Model.open(SAMPLES.parent / f"{name}.onnx").manifest
+        output = manifest.outputs[0]
+        odd = replace(output, labels=tuple(f"{label}\x1b[2J" for label in output.labels))
+        path = tmp_path / f"{command}.onnx"
+        path.write_bytes(with_manifest(model, replace(manifest, outputs=(odd,), name="odd\x1b[2J")).SerializeToString())
+        arguments = (
+            (path, SAMPLES.parent / example) if command == "label" else (SAMPLES.parent / example, "--model", path)
+        )
+        code, out, err = run(capsys, command, *arguments)
+        assert code == 0
+        assert "\\x1b[2J" in out
+        assert "\x1b" not in out + err
 
 
 def test_one_bad_file_does_not_keep_the_others(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

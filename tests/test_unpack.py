@@ -1,6 +1,8 @@
 """A model file becomes the run that it was exported from."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +12,7 @@ from onnx import numpy_helper
 
 from helpers import SAMPLES
 from streamcell.export import parity
+from streamcell.export import unpack as unpack_module
 from streamcell.export.exporter import describe
 from streamcell.export.graph import build_model
 from streamcell.export.unpack import unpack
@@ -63,6 +66,38 @@ def test_what_the_graph_does_not_tell_is_refused() -> None:
     best = trained(RECIPE.replace('cell = "gru"', 'cell = "lstm-projected"\nmemory = 24'))
     with pytest.raises(ModelError, match=r"stack\.layers\.0\.weight_hh.* cannot be told from the graph"):
         unpack(packed(best), describe(best), best.text)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"gru"', '"gru"\nresidual = false'), ('"gru"', '"gru"\nlook_ahead = 5'), ('"elman"', '"elman-relu"')],
+)
+def test_networks_with_the_same_weights_are_told_apart(before: str, after: str) -> None:
+    best = trained(RECIPE.replace('"gru"', before))
+    with pytest.raises(ModelError, match="does otherwise than the recipe's"):
+        unpack(packed(best), describe(best), best.text.replace(before, after))
+
+
+def test_more_weights_than_float32_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack_module, "_BASE", 1 << 11)  # two digits: more than four million places
+    best = trained(RECIPE.replace("layers = 2", "layers = 1").replace("hidden = 16", "hidden = 850"))
+    found = unpack(packed(best), describe(best), best.text).network.state_dict()
+    assert sum(value.numel() for value in found.values()) > 1 << 22
+    assert all(torch.equal(found[name], value) for name, value in best.network.state_dict().items())
+
+
+@pytest.mark.parametrize("figures", [None, [1], "many", {"updates": "many"}, {"updates": None}])
+def test_figures_of_a_stranger_are_no_trouble(figures: Any) -> None:
+    best = trained()
+    manifest = replace(describe(best), training={"figures": figures})
+    assert unpack(packed(best), manifest, best.text).figures["updates"] == 0
+
+
+def test_a_recipe_that_asks_for_more_than_the_file_holds_takes_no_memory() -> None:
+    best = trained()
+    greedy = best.text.replace("hidden = 16", "hidden = 4096")
+    with pytest.raises(ModelError, match=r"it has \d+ weights, more than a file of \d+ bytes holds"):
+        unpack(packed(best), describe(best), greedy)
 
 
 @pytest.mark.parametrize(
@@ -123,19 +158,23 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
 def test_bad_input_is_one_line_and_2(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, other = tmp_path / "run", tmp_path / "other.toml"
     other.write_text(RECIPE.replace("hidden = 16", "hidden = 24"), encoding="utf-8")
-    small = refused(capsys, "phonemes-en-small", "--out", out, "--recipe", SAMPLES / "third.toml")
-    assert "`quantize` or `adopt` wrote cannot be unpacked" in small
+    assert "`streamcell quantize` made this file" in refused(capsys, "phonemes-en-small", "--out", out)
+    other_task = refused(capsys, "phonemes-en", "--out", out, "--recipe", SAMPLES.parent / "gestures" / "recipe.toml")
+    assert "does not hold the network of the recipe" in other_task
     assert "conv1.weight is 40 x 16 in the file and 40 x 24 by the recipe" in refused(
         capsys, file, "--out", out, "--recipe", other
     )
     older = SAMPLES.parent / "gestures" / "gestures.onnx"
     assert "does not hold its recipe, as it is older" in refused(capsys, older, "--out", out)
     pair = SAMPLES.parent / "translate"
-    assert "they are two files" in refused(
+    assert "are two files" in refused(
         capsys, pair / "japanese-english.onnx", "--out", out, "--recipe", pair / "recipe.toml"
     )
     assert "no such" in refused(capsys, tmp_path / "none.onnx", "--out", out)
     assert not out.exists()
+    assert "is no folder that can be written to" in refused(capsys, file, "--out", file / "run")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    assert "is there already" in refused(capsys, file, "--out", tmp_path / "dangling")
     out.mkdir()
     assert "is there already" in refused(capsys, file, "--out", out)
 
@@ -146,8 +185,9 @@ def test_a_run_says_its_recipe(tmp_path: Path) -> None:
     assert describe(load_best(tmp_path)).training["recipe"] == RECIPE
 
 
-def test_the_model_that_comes_along_holds_its_recipe(tmp_path: Path) -> None:
+def test_the_model_that_comes_along_holds_its_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["unpack", "phonemes-en", "--out", str(tmp_path / "run")]) == 0
+    assert "written into the file later: calibration" in capsys.readouterr().out
     best = load_best(tmp_path / "run")
     assert best.text == (SAMPLES / "fourth.toml").read_text(encoding="utf-8")
     assert best.figures["average"] == "0.5 third + 0.5 fourth"

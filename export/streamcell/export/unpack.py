@@ -5,6 +5,7 @@ graph or several, perhaps with another sign. So a network of the same recipe is 
 stand, exported, and where they come out shows what every place of the file's graph holds.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ from streamcell.train.checkpoint import Best
 from streamcell.train.columns import Columns
 from streamcell.train.models import Network
 from streamcell.train.pair_net import PairNet
-from streamcell.train.recipe import parse_recipe
+from streamcell.train.recipe import AnyRecipe, parse_recipe
 
 __all__ = ["unpack"]
 
+_ADVICE = "give the recipe with the [model] that it was trained by"
 _BASE = 4096  # places are written in two digits: both are exact in float32, with either sign
 
 Arrays = dict[str, NDArray[Any]]
@@ -47,22 +49,49 @@ def unpack(data: bytes, manifest: Manifest, recipe_text: str) -> Best:
     Examples:
         >>> best = unpack(data, Model.open(data).manifest, Path("recipe.toml").read_text())  # doctest: +SKIP
     """
-    recipe = parse_recipe(recipe_text)
-    heard, labels = manifest.input, manifest.outputs[0].labels
-    columns = Columns(labels, heard.channel_names, heard.units, heard.symbols)
-    figures = {"updates": 0, **manifest.training.get("figures", {})}
-    network = recipe.network(columns)
-    if isinstance(network, PairNet):
-        raise ModelError("an encoder and its decoder cannot be unpacked: they are two files")
-    best = Best(network.eval(), recipe, columns, figures, recipe_text)
-    blank = describe(best)
-    stored = _constants(onnx.load_from_string(data))
+    if "quantised" in manifest.training:
+        raise ModelError("`streamcell quantize` made this file: unpack the one that it was made of")
+    best, blank = _begin(manifest, parse_recipe(recipe_text), recipe_text, len(data))
+    network, model = best.network, onnx.load_from_string(data)
+    stored = _constants(model)
     _refuse_others(stored, _numbered(network, blank, None))
     network.load_state_dict(_weights(network, blank, stored))
-    found = _constants(build_model(network, blank))
+    again = build_model(network, blank)
+    found = _constants(again)
     if wrong := [name for name in stored if not np.array_equal(stored[name], found[name])]:
         raise ModelError(f"cannot be unpacked: {', '.join(wrong)} cannot be told from the graph, or [model] is another")
+    if list(again.graph.node) != list(model.graph.node) or _described(blank) != _described(manifest):
+        raise ModelError(f"the file's network does otherwise than the recipe's: {_ADVICE}")
     return best
+
+
+def _begin(manifest: Manifest, recipe: AnyRecipe, text: str, size: int) -> tuple[Best, Manifest]:
+    """Return the recipe's network for what the file takes and gives, not yet its weights, and its manifest."""
+    heard, figures = manifest.input, manifest.training.get("figures")
+    columns = Columns(manifest.outputs[0].labels, heard.channel_names, heard.units, heard.symbols)
+    known = dict(figures) if isinstance(figures, dict) else {}
+    known["updates"] = known["updates"] if type(known.get("updates")) is int else 0
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            best = Best(_network(recipe, columns, size), recipe, columns, known, text)
+            return best, describe(best)
+    except (ModelError, RuntimeError, ValueError) as error:
+        raise ModelError(f"the file does not hold the network of the recipe: {error}") from error
+
+
+def _network(recipe: AnyRecipe, columns: Columns, size: int) -> Network:
+    """Return the recipe's network; a stranger's recipe may ask for more than a file of ``size`` bytes can hold."""
+    with torch.device("meta"):
+        sketch = recipe.network(columns)
+    if isinstance(sketch, PairNet):
+        raise ModelError("an encoder and its decoder are two files, which cannot be unpacked")
+    if 4 * (weights := sum(weight.numel() for weight in sketch.parameters())) > size:
+        raise ModelError(f"it has {weights} weights, more than a file of {size} bytes holds")
+    return recipe.network(columns).eval()
+
+
+def _described(manifest: Manifest) -> tuple[Any, ...]:
+    return manifest.input, manifest.outputs, manifest.states
 
 
 def _weights(network: Network, manifest: Manifest, stored: Arrays) -> dict[str, Tensor]:
@@ -75,10 +104,12 @@ def _weights(network: Network, manifest: Manifest, stored: Arrays) -> dict[str, 
     for name, values in stored.items():
         here, there = low[name] - nothing[name], high[name] - nothing[name]
         moved = here != 0
-        places = (np.abs(here) - 1 + (np.abs(there) - 1) * _BASE)[moved]
-        if values.dtype != np.float32 or ((places < 0) | (places >= len(flat)) | (places != places.round())).any():
+        if values.dtype != np.float32 or (here % 1 != 0).any() or (there % 1 != 0).any():
             continue
-        flat[places.astype(np.int64)] = values[moved] * np.sign(here[moved])
+        digits = [np.abs(one[moved]).astype(np.int64) - 1 for one in (here, there)]
+        places = digits[0] + digits[1] * _BASE
+        if ((places >= 0) & (places < len(flat))).all():
+            flat[places] = values[moved] * np.sign(here[moved])
     parts = np.split(flat, np.cumsum(sizes)[:-1])
     found = {name: torch.from_numpy(part).reshape(before[name].shape) for name, part in zip(before, parts, strict=True)}
     if lost := [name for name, value in found.items() if value.isnan().any() and not value.isnan().all()]:
@@ -112,8 +143,8 @@ def _refuse_others(stored: Arrays, expected: Arrays) -> None:
         there, here = (_shape(arrays.get(name)) for arrays in (stored, expected))
         if there != here:
             raise ModelError(
-                f"{name} is {there} in the file and {here} by the recipe: give the recipe with the [model] that it was "
-                "trained by; a file that `quantize` or `adopt` wrote cannot be unpacked, but the one it was made of"
+                f"{name} is {there} in the file and {here} by the recipe: {_ADVICE}; a file that `adopt` wrote cannot "
+                "be unpacked"
             )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from streamcell.runtime.cli import options
 from streamcell.runtime.errors import InputError, MissingExtraError
+from streamcell.runtime.printable import printable
 
 HELP = "make a run folder of a model file, to fine-tune it"
 DESCRIPTION = """\
@@ -19,7 +20,8 @@ examples:
   streamcell unpack old.onnx --recipe old.toml --out runs/old
 
 The file holds the recipe that it was trained by; files of older releases do not: give it with --recipe (what counts is
-its [model]). What `quantize` or `adopt` wrote cannot be unpacked, nor can one file of a pair.
+its [model]). What `quantize` or `adopt` wrote cannot be unpacked, nor can one file of a pair. What was written into the
+file after its export, a calibration or a reset policy, is not in the run: a new file needs its own.
 """
 
 NEEDS = ("torch", "onnx", "msgspec")
@@ -38,13 +40,13 @@ def run(args: argparse.Namespace) -> int:
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(", ".join(missing), "export", "to unpack a model")
+    from streamcell.export.exporter import describe
     from streamcell.export.unpack import unpack
     from streamcell.runtime.models import find_bundled
-    from streamcell.train.checkpoint import save_best
+    from streamcell.train.checkpoint import check_new_folder, save_best
     from streamcell.train.recipe import read_recipe
 
-    if args.out.exists():
-        raise InputError(f"--out {args.out} is there already; name a folder that is not")
+    check_new_folder(args.out)
     manifest = options.open_model(args).manifest
     text = read_recipe(args.recipe)[1] if args.recipe else manifest.training.get("recipe")
     if not isinstance(text, str):
@@ -54,5 +56,9 @@ def run(args: argparse.Namespace) -> int:
     (args.out / "recipe.toml").write_text(text, encoding="utf-8")
     save_best(args.out / "best.pt", best.network.state_dict(), text, best.columns, best.figures)
     count = sum(weight.numel() for weight in best.network.state_dict().values())
-    print(f"{args.out}: {count} weights of {manifest.name}; go on with `streamcell train RECIPE --from {args.out}`")
+    name = printable(manifest.name)
+    print(f"{args.out}: {count} weights of {name}; go on with `streamcell train RECIPE --from {args.out}`")
+    added = [*sorted(manifest.decoder.keys() - describe(best).decoder.keys()), *(["reset"] if manifest.reset else [])]
+    if added:
+        print(f"not in the run, as they were written into the file later: {', '.join(map(printable, added))}")
     return 0

@@ -72,14 +72,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(runs: Sequence[Path], shares: Sequence[float] | None, out: Path) -> None:
     """Refuse, before any work, what cannot come right."""
+    from streamcell.train.checkpoint import check_new_folder
+
     if len(runs) < 2:
         raise InputError(f"an average is of two runs or more, got {runs[0]} alone")
-    if shares and (len(shares) != len(runs) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6):
+    if shares and not (len(shares) == len(runs) and min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):
         raise InputError(
             f"--shares must be {len(runs)} numbers from 0 with the sum 1, got {' '.join(map(str, shares))}"
         )
-    if out.exists():
-        raise InputError(f"--out {out} is there already; name a folder that is not")
+    check_new_folder(out)
 
 
 def _keep_best(
@@ -93,6 +94,8 @@ def _keep_best(
     last = runs[-1][1]
     with Progress(args.out / "tensorboard") as progress:
         task: Task[Any] = open_task(last.recipe, args.data, args.runs[-1] / "cache", progress.decoded)
+    if task.columns != last.columns:
+        raise InputError(f"the data in {args.data} have other labels, channels or symbols than the runs; name theirs")
     scored = []
     for shares, weights in means:
         last.network.load_state_dict(weights)
@@ -110,4 +113,7 @@ def _said(runs: Sequence[Path], shares: Sequence[float]) -> dict[str, str]:
 
 
 def _shown(runs: Sequence[Path], shares: Sequence[float]) -> str:
-    return " + ".join(f"{share:g} {folder.absolute().name}" for folder, share in zip(runs, shares, strict=True))
+    names = [folder.absolute().name for folder in runs]
+    if len(set(names)) < len(names):
+        names = list(map(str, runs))
+    return " + ".join(f"{share:g} {name}" for name, share in zip(names, shares, strict=True))

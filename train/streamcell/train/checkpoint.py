@@ -43,6 +43,19 @@ def save(path: Path, content: dict[str, Any]) -> None:
     partial.replace(path)
 
 
+def check_new_folder(out: Path) -> None:
+    """Refuse, before any work, a run folder that cannot be made.
+
+    Raises:
+        CheckpointError: it is there already, or what it should be in is no folder that can be written to.
+    """
+    if out.is_symlink() or out.exists():
+        raise CheckpointError(f"--out {out} is there already; name a folder that is not")
+    above = next(parent for parent in out.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise CheckpointError(f"--out {out} cannot be made: {above} is no folder that can be written to")
+
+
 def load(path: Path) -> dict[str, Any]:
     """Return what `save` wrote.
 

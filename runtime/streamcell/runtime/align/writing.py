@@ -8,6 +8,7 @@ from itertools import pairwise
 from streamcell.runtime.align.aligner import Aligned, AlignedPhone, AlignedWord
 from streamcell.runtime.formats import textgrid
 from streamcell.runtime.phones import SILENCE
+from streamcell.runtime.printable import printable
 
 __all__ = ["FORMATS", "AlignedWord", "relabel"]
 
@@ -35,9 +36,9 @@ def text(aligned: Aligned) -> str:
     lines = []
     for word in aligned.words:
         for phone in word.phones:
-            heard = "  ".join(f"{label} {share:.2f}" for label, share in phone.heard)
+            heard = "  ".join(f"{printable(label)} {share:.2f}" for label, share in phone.heard)
             mark = "!" if phone.score < 0 else " "
-            place = f"{phone.start:8.3f} {phone.end:8.3f}  {word.text:<16} {phone.label:<3}"
+            place = f"{phone.start:8.3f} {phone.end:8.3f}  {word.text:<16} {printable(phone.label):<3}"
             lines.append(f"{place} {phone.score:+6.2f} {mark}  {heard}\n")
     return "".join(lines)
 

@@ -143,5 +143,5 @@ def _listed(counts: "Counter[str]") -> str:
     """
     found = list(counts.items())  # at once: another thread may count
     found.sort(key=lambda item: -item[1])
-    shown = [f"{name} {count}" for name, count in found[:_MOST_LABELS]]
+    shown = [f"{printable(name)} {count}" for name, count in found[:_MOST_LABELS]]
     return ", ".join([*shown, *(["..."] * (len(found) > _MOST_LABELS))])

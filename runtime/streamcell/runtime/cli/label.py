@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from streamcell.runtime.cli import files, options, texts
 from streamcell.runtime.errors import InputError, SourceError
+from streamcell.runtime.printable import printable
 
 if TYPE_CHECKING:
     from streamcell.runtime.manifest import Manifest
@@ -194,4 +195,4 @@ def _tell(args: argparse.Namespace, name: str, shares: dict[str, float]) -> None
         print(json.dumps(found), flush=True)
         return
     shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN].rstrip()} ..."
-    print(f"{shown}: {', '.join(f'{label} {share:.3f}' for label, share in best.items())}", flush=True)
+    print(f"{shown}: {', '.join(f'{printable(label)} {share:.3f}' for label, share in best.items())}", flush=True)

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from streamcell.runtime.cli import options
+from streamcell.runtime.printable import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     for name, samples in inputs.items():
         report = verify(model, samples)
         verdict = "kept" if report.within(bound) else "BROKEN"
-        print(f"{model.manifest.name}, {name}:\n{report}\nbound {bound:g}: {verdict}\n", flush=True)
+        print(f"{printable(model.manifest.name)}, {name}:\n{report}\nbound {bound:g}: {verdict}\n", flush=True)
         broken |= verdict == "BROKEN"
     return int(broken)
 

@@ -5,6 +5,7 @@ from math import inf
 
 from streamcell.runtime.events import Segment, Utterance
 from streamcell.runtime.formats import Transcript
+from streamcell.runtime.printable import printable
 
 __all__ = ["cues", "timestamp"]
 
@@ -57,5 +58,5 @@ def _ends(phrase: list[Segment], following: Segment, pause: float) -> bool:
 
 def _cue(phrase: list[Segment]) -> tuple[int, int, str]:
     start, end = round(1000 * phrase[0].start), round(1000 * max(segment.end for segment in phrase))
-    text = " ".join(" ".join(segment.label.split()) for segment in phrase)
+    text = " ".join(printable(" ".join(segment.label.split())) for segment in phrase)
     return start, max(start + 1, end), text
