@@ -28,4 +28,4 @@ def test_the_card_is_of_the_model_that_ships() -> None:
     assert hashlib.sha256(file.read_bytes()).hexdigest() in card
     figures = model.manifest.training["figures"]
     assert isinstance(figures, dict)
-    assert f"{100 * float(str(figures['validation_error_rate'])):.1f}%" in card
+    assert f"{100 * float(str(figures['validation_error_rate'])):.2f}%" in card
