@@ -125,9 +125,9 @@ def _json_beside(path: Path) -> Path:
 
 
 def _read(name: str) -> bytes:
-    from streamcell.runtime.models import find_bundled
+    from streamcell.runtime.models import read_model
 
-    return (find_bundled(name) or Path(name)).read_bytes()
+    return read_model(name)
 
 
 def _summary(args: argparse.Namespace, manifest: "Manifest", held_out: "HeldOut", outcome: "Outcome") -> Iterator[str]:

@@ -24,6 +24,7 @@ from streamcell.train.columns import Columns
 from streamcell.train.models import Network
 from streamcell.train.pair_net import PairNet
 from streamcell.train.recipe import AnyRecipe, parse_recipe
+from streamcell.train.transfer import shape_text
 
 __all__ = ["unpack"]
 
@@ -140,13 +141,9 @@ def _refuse_others(stored: Arrays, expected: Arrays) -> None:
         ModelError: See above.
     """
     for name in {**expected, **stored}:
-        there, here = (_shape(arrays.get(name)) for arrays in (stored, expected))
+        there, here = (arrays[name].shape if name in arrays else None for arrays in (stored, expected))
         if there != here:
             raise ModelError(
-                f"{name} is {there} in the file and {here} by the recipe: {_ADVICE}; a file that `adopt` wrote cannot "
-                "be unpacked"
+                f"{name} is {shape_text(there)} in the file and {shape_text(here)} by the recipe: {_ADVICE}; a file "
+                "that `adopt` wrote cannot be unpacked"
             )
-
-
-def _shape(array: NDArray[Any] | None) -> str:
-    return "absent" if array is None else " x ".join(map(str, array.shape)) or "one number"

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         raise MissingExtraError(", ".join(missing), "export", "to unpack a model")
     from streamcell.export.exporter import describe
     from streamcell.export.unpack import unpack
-    from streamcell.runtime.models import find_bundled
+    from streamcell.runtime.models import read_model
     from streamcell.train.checkpoint import check_new_folder, save_best
     from streamcell.train.recipe import read_recipe
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     text = read_recipe(args.recipe)[1] if args.recipe else manifest.training.get("recipe")
     if not isinstance(text, str):
         raise InputError(f"{args.model} does not hold its recipe, as it is older; give it with --recipe RECIPE.toml")
-    best = unpack((find_bundled(args.model) or Path(args.model)).read_bytes(), manifest, text)
+    best = unpack(read_model(args.model), manifest, text)
     args.out.mkdir(parents=True)
     (args.out / "recipe.toml").write_text(text, encoding="utf-8")
     save_best(args.out / "best.pt", best.network.state_dict(), text, best.columns, best.figures)

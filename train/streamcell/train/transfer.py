@@ -53,8 +53,8 @@ def take_weights(network: Network, columns: Columns, run: Path) -> Transfer:
         shapes = [tuple(weights[name].shape) if name in weights else None for weights in (theirs, ours)]
         if name not in (*drawn, *lacking) and shapes[0] != shapes[1]:
             raise CheckpointError(
-                f"--from {run}: its network is another: {name} is {_shape(shapes[0])} there and {_shape(shapes[1])} by "
-                f"this recipe; give the recipe the [model] of {run / 'recipe.toml'}"
+                f"--from {run}: its network is another: {name} is {shape_text(shapes[0])} there and "
+                f"{shape_text(shapes[1])} by this recipe; give the recipe the [model] of {run / 'recipe.toml'}"
             )
     network.load_state_dict({name: ours[name] if name in (*drawn, *lacking) else theirs[name] for name in ours})
     return Transfer(best.recipe.name, int(best.figures["updates"]), drawn, lacking)
@@ -79,5 +79,6 @@ def _of_head(weights: dict[str, Tensor]) -> tuple[str, ...]:
     return tuple(name for name, weight in weights.items() if weight.data_ptr() in places)
 
 
-def _shape(shape: Any) -> str:
+def shape_text(shape: Any) -> str:
+    """Return a shape for people; None is of what is not there."""
     return "absent" if shape is None else " x ".join(map(str, shape)) or "one number"

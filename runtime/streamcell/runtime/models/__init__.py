@@ -2,8 +2,9 @@
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
-__all__ = ["DEFAULT_MODEL", "bundled_models", "find_bundled"]
+__all__ = ["DEFAULT_MODEL", "bundled_models", "find_bundled", "read_model"]
 
 DEFAULT_MODEL = "phonemes-en"
 """The name of the model that is opened when none is named."""
@@ -17,3 +18,8 @@ def bundled_models() -> list[str]:
 def find_bundled(name: str) -> Traversable | None:
     """Return the file of a bundled model, or None where there is no such model."""
     return files(__name__) / f"{name}.onnx" if name in bundled_models() else None
+
+
+def read_model(name: str) -> bytes:
+    """Return the bytes of a bundled model, or of the file of that path."""
+    return (find_bundled(name) or Path(name)).read_bytes()
