@@ -80,6 +80,22 @@ def test_recurrent_matrices_are_muons_and_all_else_adamws() -> None:
     assert sum(len(group["params"]) for group in plain.param_groups) == len(names)
 
 
+def test_a_recipe_in_bfloat16_takes_nearly_the_same_steps() -> None:
+    """Nearly, not the same: what `train.precision` says decides what directions are made orthogonal in."""
+    steps = []
+    for precision in ("float32", "bfloat16"):
+        torch.manual_seed(1)
+        net = PhonemeNet(41, channels=8, hidden=16)
+        matrices = [p for p in net.stack.parameters() if p.dim() == 2]
+        before = [p.detach().clone() for p in matrices]
+        for number, p in enumerate(matrices):
+            p.grad = drawn(*p.shape, seed=number)
+        make_optimiser(net, TrainRecipe(optimiser="muon", precision=precision)).step()
+        steps.append(torch.cat([(p.detach() - old).flatten() for p, old in zip(matrices, before, strict=True)]))
+    apart = (steps[0] - steps[1]).norm() / steps[0].norm()
+    assert 1e-4 < apart < 0.1
+
+
 def test_a_rate_is_everybodys_and_a_saved_optimiser_goes_on() -> None:
     nets = network(), network()
     recipe = TrainRecipe(optimiser="muon")

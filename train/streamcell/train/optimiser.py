@@ -20,7 +20,7 @@ def orthogonal(matrices: Tensor) -> Tensor:
     """Return `matrices [..., n, m]` with singular values near 1 (0.7 to 1.2) in place of theirs, but those near 0.
 
     Five iterations of a quintic by Newton and Schulz (Jordan et al. 2024, "Muon: an optimizer for hidden layers in
-    neural networks"), in the matrices' own precision.
+    neural networks"), in the matrices' own precision; bfloat16 is enough.
 
     >>> orthogonal(torch.tensor([[3.0, 0.0], [0.0, -2.0]])).sign()
     tensor([[ 1.,  0.],
@@ -47,12 +47,19 @@ class Muon(torch.optim.Optimizer):
         others: groups of parameters for AdamW, with their `weight_decay`.
         lr: the rate.
         weight_decay: of the matrices, as AdamW's.
+        dtype: that directions are made orthogonal in.
     """
 
     def __init__(
-        self, matrices: list[nn.Parameter], others: list[dict[str, Any]], lr: float, weight_decay: float
+        self,
+        matrices: list[nn.Parameter],
+        others: list[dict[str, Any]],
+        lr: float,
+        weight_decay: float,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
+        self._dtype = dtype
         self._others = torch.optim.AdamW(others, lr=lr, betas=BETAS)
         self._link()
 
@@ -93,7 +100,7 @@ class Muon(torch.optim.Optimizer):
         rows, columns = ahead.shape
         gates = ahead.reshape(-1, columns if rows % columns == 0 else rows, columns)
         length: float = RMS * max(gates.shape[1:]) ** 0.5
-        return orthogonal(gates).view_as(weights) * length
+        return orthogonal(gates.to(self._dtype)).to(weights.dtype).view_as(weights) * length
 
 
 def make_optimiser(network: nn.Module, recipe: TrainRecipe) -> torch.optim.Optimizer:
@@ -107,4 +114,6 @@ def make_optimiser(network: nn.Module, recipe: TrainRecipe) -> torch.optim.Optim
         {"params": [p for p in left if p.dim() > 1], "weight_decay": decay},
         {"params": [p for p in left if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    return Muon(gates, groups, rate, decay) if gates else torch.optim.AdamW(groups, lr=rate, betas=BETAS)
+    if not gates:
+        return torch.optim.AdamW(groups, lr=rate, betas=BETAS)
+    return Muon(gates, groups, rate, decay, torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32)
