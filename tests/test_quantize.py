@@ -15,7 +15,7 @@ from networks import random_network, spoken_manifest
 from streamcell.export.graph import build_model, with_manifest
 from streamcell.export.quantize.cells import static_cell
 from streamcell.export.quantize.dynamic import dynamic_lstm, dynamic_product
-from streamcell.export.quantize.integers import to_codes, to_int8, to_uint8
+from streamcell.export.quantize.integers import FACTOR, to_codes, to_int8
 from streamcell.export.quantize.network import FileNetwork
 from streamcell.export.quantize.ranges import measure_ranges
 from streamcell.export.quantize.rewrite import rewrite, weights_of
@@ -68,15 +68,18 @@ def arrays(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
     return {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
 
 
-@pytest.mark.parametrize("rounded", [to_int8, to_uint8])
-def test_integers_are_the_nearest(rounded: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("most", [127, FACTOR])
+def test_integers_are_the_nearest(most: int) -> None:
     weight = np.random.default_rng(0).standard_normal((3, 5, 7)).astype(np.float32)
     weight[1] = 0
-    integers, scales = rounded(weight, (1, 2))
-    whole = integers.astype(int) - (128 if integers.dtype == np.uint8 else 0)
+    integers, scales = to_int8(weight, (1, 2), most)
     assert scales.shape == (3, 1, 1)
-    assert np.abs(whole).max() == 127
-    assert (np.abs(whole * scales - weight) <= scales / 2 * 1.001).all()
+    assert np.abs(integers.astype(int)).max() == most
+    assert (np.abs(integers * scales - weight) <= scales / 2 * 1.001).all()
+
+
+def test_factors_never_overflow_where_pairs_are_added_in_16_bits() -> None:
+    assert 2 * 255 * FACTOR < 1 << 15 < 2 * 255 * 127
 
 
 @pytest.mark.parametrize("count", [64, 61])

@@ -20,6 +20,7 @@ from streamcell.runtime.posteriors import Posteriors
 from streamcell.runtime.resample import Quality
 from streamcell.runtime.rows import MOST_ROWS, Row, Rows
 from streamcell.runtime.state import State
+from streamcell.runtime.step_queue import StepQueue
 from streamcell.runtime.stream import Invalid, Stream
 
 __all__ = ["StreamPool"]
@@ -36,6 +37,9 @@ class _Slot:
     row: int
     stream: Stream
     posteriors: Posteriors
+    queue: StepQueue
+    rate: int  # of the source, Hz
+    ready: int = 0  # steps that waited at the last look: by now there may be more
     events: list[Event] = field(default_factory=list)
     since: float = 0.0  # when it became ready
     queued: bool = False
@@ -153,7 +157,10 @@ class StreamPool:
                 stream = Stream(self._model, sample_rate, quality, invalid, row)
             else:
                 stream = Stream.restore(self._model, snapshot, row)
-            slot = _Slot(self._next, self._free.pop(), stream, stream.posteriors)
+            posteriors = stream.posteriors
+            slot = _Slot(
+                self._next, self._free.pop(), stream, posteriors, posteriors.queue, posteriors.sample_rate
+            )
             self._slots[slot.id] = slot
             self._next += 1
             self._enqueue(slot)
@@ -271,12 +278,11 @@ class StreamPool:
             self._free.append(self._slots.pop(stream).row)
 
     def _check_room(self, slot: _Slot, block: ArrayLike) -> None:
-        posteriors = slot.posteriors
         try:
             samples = len(block)  # type: ignore[arg-type]
         except TypeError:  # it will be refused for what it is
             samples = 0
-        seconds = posteriors.queue.waiting + samples / posteriors.sample_rate
+        seconds = slot.queue.waiting + samples / slot.rate
         if seconds > self._max_waiting:
             raise OverloadError(
                 f"stream {slot.id} would have {seconds:.2f} s waiting, at most {self._max_waiting:g} s may; push less "
@@ -289,7 +295,8 @@ class StreamPool:
             raise OverloadError(f"stream {slot.id} has {len(slot.events)} events waiting; fetch them with events()")
 
     def _enqueue(self, slot: _Slot) -> None:
-        if slot.queued or slot.busy or slot.error is not None or not slot.posteriors.queue.ready:
+        slot.ready = slot.queue.ready
+        if slot.queued or slot.busy or slot.error is not None or not slot.ready:
             return
         slot.queued, slot.since = True, time.monotonic()
         self._queue.append(slot)
@@ -354,12 +361,13 @@ class StreamPool:
     def _pick(self) -> tuple[list[_Slot], int, NDArray[np.float32]]:
         """Take those who have waited longest off the queue, with what they are to be stepped on."""
         batch = [self._queue.popleft() for _ in range(min(self._batch, len(self._queue)))]
-        ready = min([slot.posteriors.queue.ready for slot in batch] + [_MOST_STEPS])
+        ready = min([slot.ready for slot in batch] + [_MOST_STEPS])
         steps = self._model.manifest.steps_per_call or 1 << max(ready.bit_length() - 1, 0)
         for slot in batch:
             slot.queued, slot.busy = False, True
         self._running += 1
-        return batch, steps, np.array([slot.posteriors.queue.peek(steps) for slot in batch])
+        waiting = [slot.queue.peek(steps) for slot in batch]
+        return batch, steps, np.concatenate(waiting).reshape(len(batch), *waiting[0].shape)
 
     def _run(self, batch: list[_Slot], steps: int, x: NDArray[np.float32]) -> None:
         """Step streams together and let each hear its part of the answer."""
@@ -386,12 +394,16 @@ class StreamPool:
         items = batch[0].stream.decoder.read(values.reshape(-1, values.shape[2]))
         with self._lock:
             for i, slot in enumerate(batch):
-                self._hear(slot, values[i], items[i * steps : (i + 1) * steps], good=good[i])
+                found = slot.stream.accept_one(items[i]) if steps == 1 and good[i] else None
+                if found is None:
+                    self._hear(slot, values[i], items[i * steps : (i + 1) * steps], good=good[i])
+                elif found:
+                    slot.events += found
 
     def _hear(self, slot: _Slot, values: NDArray[np.float32], items: list[Any], *, good: bool) -> None:
         """Give a stream its part of the answer; what goes wrong there stays there."""
         try:
-            spans = slot.posteriors.queue.accept(values)
+            spans = slot.queue.accept(values)
             if not good:
                 raise ModelError("the model gave values that are not finite; its weights or its input are broken")
             slot.events += slot.stream.accept(spans, items)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy import ndarray, vdot
 from numpy.typing import ArrayLike, NDArray
 
-from streamcell.runtime.blocks import QUIET, as_features, as_samples
+from streamcell.runtime.blocks import QUIET, as_features, as_samples, is_quiet
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import GAP_REASONS, Gap, Reset
 from streamcell.runtime.frames import Frames, check_finite
@@ -144,8 +144,11 @@ class Posteriors:
 
         `queue` has them then, and `run` runs what is ready.
         """
-        self._check_open("pushing more")
-        samples = self._resampler.push(block) if self._audio else as_features(block, self._spec.channels)
+        if self._plain and type(block) is ndarray and block.dtype is _FLOAT32 and block.ndim == 1 and is_quiet(block):
+            samples = block
+        else:
+            self._check_open("pushing more")
+            samples = self._resampler.push(block) if self._audio else as_features(block, self._spec.channels)
         self._at.clock += len(block)  # type: ignore[arg-type]  # what was accepted has a length
         self._queue.pending.append(samples)
 
@@ -252,8 +255,9 @@ class Posteriors:
     def _set_quick(self) -> None:
         """Keep the stepper at hand where a block of one step needs nothing but a run."""
         queue, at = self._queue, self._at
-        plain = queue.rule is None and not (at.flushed or at.jumps or self._resampler.converts)
-        self._stepper = queue.runs if plain and queue.together == 1 and isinstance(queue.runs, Stepper) else None
+        self._plain = self._audio and not (at.flushed or self._resampler.converts)  # samples wait as they come
+        quick = queue.rule is None and queue.together == 1 and not (at.flushed or at.jumps or self._resampler.converts)
+        self._stepper = queue.runs if quick and isinstance(queue.runs, Stepper) else None
 
     def _take_over(self, resampler: Resampler) -> None:
         """Go on with a saved rate conversion, if it fits what else was saved."""

@@ -108,6 +108,16 @@ class StepQueue:
             return self.at.accept(len(values), stop)
         return self._obey(self.rule, values, stop)
 
+    def accept_one(self) -> int | None:
+        """Take the output of one step as `accept` does, where that is all there is to do: return its frame.
+
+        Else return None, and nothing is taken.
+        """
+        if self.rule is not None or (frame := self.at.accept_one()) is None:
+            return None
+        self.pending.drop(self._samples)
+        return frame
+
     def answers(self, stop: int | None = None) -> Iterator[tuple[NDArray[np.float32], list[Span]]]:
         """Run the steps that are ready, of a file in full calls; yield each call's answer, valid until the next.
 

@@ -78,6 +78,7 @@ class Stream:
             raise InputError(f"invalid must be 'error' or 'gap', got {invalid!r}")
         self._decoder, self._endpointer = make_decoder(model.manifest), make_endpointer(model.manifest)
         self._posteriors = Posteriors(model, sample_rate, quality, steps)
+        self._queue = self._posteriors.queue
         self._invalid: Invalid = invalid
         self._waiting: list[Gap | Reset] = []
         self._seconds = model.manifest.outputs[0].seconds_per_step
@@ -193,7 +194,8 @@ class Stream:
         try:
             posteriors = Posteriors.from_bytes(model, arrays["posteriors"].tobytes(), steps)
             stream = cls.__new__(cls)
-            stream._posteriors, stream._decoder = posteriors, make_decoder(model.manifest)
+            stream._posteriors, stream._queue = posteriors, posteriors.queue
+            stream._decoder = make_decoder(model.manifest)
             stream._decoder.restore(arrays["decoder"].tobytes())
             stream._endpointer = make_endpointer(model.manifest)
             if stream._endpointer:
@@ -260,6 +262,18 @@ class Stream:
             else:
                 events += self._decoder.take(first, origin, items[begin:end])
         return self._mark(events)
+
+    def accept_one(self, item: Any) -> list[Segment] | None:
+        """Hear what the model said of one step, run elsewhere, where nothing is in the way: return final segments.
+
+        Else return None, and nothing has changed: `StepQueue.accept` and `accept` are to hear it.
+
+        Args:
+            item: As the decoder reads it.
+        """
+        if self._waiting or self._endpointer is not None or (frame := self._queue.accept_one()) is None:
+            return None
+        return self._decoder.take(frame, self._queue.at.origin, [item])
 
     def partial(self) -> list[Segment]:
         """Return the segments that go on, as far as they are known."""

@@ -59,6 +59,7 @@ class Timeline:
         shift: Steps that frames lie later than the model thinks, since samples were skipped.
         jumps: `[step of the model, shift from there on]`, not yet reached.
         flushed: Whether the stream has ended.
+        origin: When the stream began or was last reset, in seconds.
 
     Examples:
         >>> timeline = Timeline(InputSpec("x", "audio", 100, 1, 10, look_ahead_steps=2), sample_rate=100)
@@ -67,7 +68,19 @@ class Timeline:
         [Span(first=0, origin=0.0, begin=2, end=5, reset='')]
     """
 
-    __slots__ = ("_epoch", "_held", "_look_ahead", "_rate", "_spec", "clock", "flushed", "jumps", "shift", "steps")
+    __slots__ = (
+        "_epoch",
+        "_held",
+        "_look_ahead",
+        "_rate",
+        "_spec",
+        "clock",
+        "flushed",
+        "jumps",
+        "origin",
+        "shift",
+        "steps",
+    )
 
     jumps: list[list[int]]
 
@@ -79,15 +92,11 @@ class Timeline:
     def begin(self) -> None:
         """Begin anew, the clock going on."""
         self._epoch = self.clock  # when this began
+        self.origin = self._epoch / self._rate
         self._held = 0  # samples since then that were skipped with the state kept
         self.steps = self.shift = 0
         self.jumps = []
         self.flushed = False
-
-    @property
-    def origin(self) -> float:
-        """Return when the stream began or was last reset, in seconds."""
-        return self._epoch / self._rate
 
     @property
     def time(self) -> float:
@@ -131,6 +140,14 @@ class Timeline:
             begin = until
         return spans
 
+    def accept_one(self) -> int | None:
+        """Count one step and return its frame; None, and nothing is counted, where it may be none or a gap is held."""
+        frame = self.steps - self._look_ahead
+        if frame < 0 or self.jumps:
+            return None
+        self.steps += 1
+        return frame + self.shift
+
     def hold(self, samples: int) -> None:
         """Move the clock on; have frames follow in whole steps, the rest with the next gap."""
         heard, step = self.in_steps(self.heard)
@@ -163,5 +180,6 @@ class Timeline:
         """
         counters = read(_Counters, saved, "counters")
         self.clock, self._epoch, self._held = counters.clock, counters.epoch, counters.held
+        self.origin = self._epoch / self._rate
         self.steps, self.shift, self.flushed = counters.steps, counters.shift, counters.flushed
         self.jumps = list(map(list, counters.jumps))

@@ -7,7 +7,7 @@ file takes a fixed number of steps, and one stream.
 import numpy as np
 import onnx
 
-from streamcell.export.quantize.integers import MIDDLE, to_uint8
+from streamcell.export.quantize.integers import FACTOR, to_int8
 from streamcell.export.quantize.rewrite import MICROSOFT, Site
 
 __all__ = ["dynamic_lstm", "dynamic_product"]
@@ -22,12 +22,12 @@ def dynamic_lstm(node: onnx.NodeProto, site: Site) -> bool:
     inputs = [*node.input, *[""] * (8 - len(node.input))]
     for place, weight in enumerate(weights, 1):
         assert weight is not None
-        integers, scales = to_uint8(weight, 2)  # [directions, gates, in]
+        integers, scales = to_int8(weight, 2, FACTOR)  # [directions, gates, in]
         name = node.input[place]
         inputs[place] = site.builder.constant(f"{name}/integers", integers.transpose(0, 2, 1))
         inputs += [
             site.builder.constant(f"{name}/scales", scales[..., 0]),
-            site.builder.constant(f"{name}/middle", np.full(scales.shape[:2], MIDDLE, np.uint8)),
+            site.builder.constant(f"{name}/middle", np.zeros(scales.shape[:2], np.int8)),
         ]
     site.builder.node("DynamicQuantizeLSTM", inputs, node.output, domain=MICROSOFT, **attributes)
     return True
@@ -38,11 +38,11 @@ def dynamic_product(node: onnx.NodeProto, site: Site) -> bool:
     weight = site.weight(node, 1)
     if weight is None or weight.ndim != 2:
         return False
-    name, (integers, scales) = node.input[1], to_uint8(weight, 0)
+    name, (integers, scales) = node.input[1], to_int8(weight, 0, FACTOR)
     small = site.builder.constant(f"{name}/integers", integers)
     parts = [
         site.builder.constant(f"{name}/scales", scales[0]),
-        site.builder.constant(f"{name}/middle", np.full(len(scales[0]), MIDDLE, np.uint8)),
+        site.builder.constant(f"{name}/middle", np.zeros(len(scales[0]), np.int8)),
     ]
     site.builder.node("DynamicQuantizeMatMul", [node.input[0], small, *parts], node.output, domain=MICROSOFT)
     return True

@@ -3,39 +3,37 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MIDDLE", "to_codes", "to_int8", "to_uint8"]
+__all__ = ["FACTOR", "to_codes", "to_int8"]
 
-MIDDLE = 128
-"""What stands for zero among unsigned integers of 8 bits."""
+FACTOR = 64
+"""The largest weight that products with unsigned integers of 8 bits take.
 
-_LEVELS, _MOST = 127, 7
+Processors without instructions for such products (AVX2) add them up in pairs in 16 bits: 2 * 255 * 64 fits and
+2 * 255 * 127 overflows. Those that have them (VNNI, AMX) multiply unsigned by signed up to nine times as fast as by
+unsigned.
+"""
+
+_MOST = 7
 
 
-def to_int8(weight: NDArray[np.float32], axis: int | tuple[int, ...]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Return integers from -127 to 127 and their scales, one where ``axis`` runs: ``weight = integers * scales``.
+def to_int8(
+    weight: NDArray[np.float32], axis: int | tuple[int, ...], most: int = 127
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return integers from -most to most and their scales, one where ``axis`` runs: ``weight = integers * scales``.
 
     Args:
         weight: Any shape.
         axis: What shares a scale; the scales keep it with size 1.
+        most: The largest integer; `FACTOR` for products of integers.
 
     Examples:
         >>> integers, scales = to_int8(np.array([[1.0, -0.5], [0.0, 254.0]], np.float32), axis=1)
         >>> integers.tolist(), (127 * scales).tolist()
         ([[127, -64], [0, 127]], [[1.0], [254.0]])
     """
-    most = np.abs(weight).max(axis=axis, keepdims=True)
-    scales = np.where(most > 0, most / _LEVELS, 1).astype(np.float32)
+    largest = np.abs(weight).max(axis=axis, keepdims=True)
+    scales = np.where(largest > 0, largest / most, 1).astype(np.float32)
     return np.rint(weight / scales).astype(np.int8), scales
-
-
-def to_uint8(weight: NDArray[np.float32], axis: int | tuple[int, ...]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Return the integers of `to_int8` moved up by `MIDDLE`, and their scales.
-
-    Products of unsigned integers are exact on every processor; where a signed one takes part, older x86 processors
-    (AVX2) add pairs in 16 bits, which overflow.
-    """
-    integers, scales = to_int8(weight, axis)
-    return (integers.astype(np.int16) + MIDDLE).astype(np.uint8), scales
 
 
 def to_codes(weight: NDArray[np.float32], block: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

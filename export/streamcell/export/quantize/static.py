@@ -11,12 +11,12 @@ import onnx
 from numpy.typing import NDArray
 
 from streamcell.export.builder import Builder
-from streamcell.export.quantize.integers import MIDDLE, to_uint8
+from streamcell.export.quantize.integers import FACTOR, to_int8
 from streamcell.export.quantize.rewrite import MICROSOFT, Form, Site
 
 __all__ = ["Ranges", "static_product"]
 
-_LEVELS = 127
+_MIDDLE, _LEVELS = 128, 127  # of what is rounded: unsigned
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,12 @@ class Ranges:
             bias: `[N]`.
         """
         name, scale = shared or output, np.array(self.largest[like or x] / _LEVELS, np.float32)
-        middle = builder.constant("middle", np.array(MIDDLE, np.uint8))
+        middle = builder.constant("middle", np.array(_MIDDLE, np.uint8))
         small = builder.constant(f"{name}/scale", scale)
         rounded = builder.apply("QuantizeLinear", x, small, middle, output=f"{output}/rounded")
-        integers, scales = to_uint8(weight, 0)
+        integers, scales = to_int8(weight, 0, FACTOR)
         parts = [builder.constant(f"{name}/integers", integers), small]
-        parts += [builder.constant(f"{name}/scales", scales[0]), middle, middle]
+        parts += [builder.constant(f"{name}/scales", scales[0]), middle, ""]
         parts += [] if bias is None else [builder.constant(f"{name}/bias", bias)]
         return builder.apply("MatMulIntegerToFloat", rounded, *parts, output=output, domain=MICROSOFT)
 

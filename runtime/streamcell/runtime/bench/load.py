@@ -14,6 +14,7 @@ from streamcell.runtime.pool import StreamPool
 __all__ = ["Clock", "Played", "play"]
 
 _LOOK = 50  # pushes until patience is asked for again
+_TICK = 0.001  # s: who finds nothing due looks again after that, as a server waits for its sockets
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def play(
     patience: float = np.inf,
     ending: float = 10.0,
 ) -> Played:
-    """Push every stream's steps as they become due, and wait for the answers.
+    """Push every stream's steps as they become due, looking each millisecond, and wait for the answers.
 
     Args:
         pool: Where ``streams`` are open; its ``notify`` is ``clock.answered``.
@@ -149,4 +150,4 @@ def play(
 
 def _sleep_until(due: float) -> None:
     if (wait := due - time.perf_counter()) > 0:
-        time.sleep(wait)
+        time.sleep(max(wait, _TICK))

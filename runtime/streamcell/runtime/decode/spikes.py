@@ -173,7 +173,7 @@ class Spikes(Decoder):
             self._best = blank
             if label == silence and frame - self._run >= pause:
                 found += self._spike(frame, label)
-        self._trim(self._placed)
+        self._trim()
         return found
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
@@ -244,9 +244,9 @@ class Spikes(Decoder):
         label, revision = self._labels[token.label], self._age(token, seen)
         return Segment(label, start_time, stop_time, confidence, final, token.id, revision)
 
-    def _trim(self, end: int) -> None:
+    def _trim(self) -> None:
         """Forget sums that no start can reach any more."""
-        old = end - self._reach_frames - self._base
+        old = len(self._sums) - 1 - self._reach_frames
         if old > 0:
             del self._sums[:old]
             self._base += old
