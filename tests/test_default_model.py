@@ -62,6 +62,15 @@ def test_it_hears_what_is_said_at_any_rate(model: Model) -> None:
     assert rates[8000] < 0.6, rates
 
 
+@pytest.mark.parametrize("other", ["phonemes-en-live", "phonemes-en-small"])
+def test_files_of_fewer_bits_hear_nearly_the_same(model: Model, other: str) -> None:
+    apart = ErrorRate()
+    for name in NAMES:
+        x = samples(name)
+        apart += error_rate(*(phones(finals(Stream(m), x, 640)) for m in (model, Model.open(other))))
+    assert apart.rate < 0.06, apart
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_durations_and_times_are_real(model: Model, name: str) -> None:
     x = samples(name)

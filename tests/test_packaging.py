@@ -29,6 +29,8 @@ def test_the_wheel_holds_all_parts_the_model_and_the_types(wheel: Path) -> None:
         "streamcell/__main__.py",
         "streamcell/runtime/py.typed",
         "streamcell/runtime/models/phonemes-en.onnx",
+        "streamcell/runtime/models/phonemes-en-live.onnx",
+        "streamcell/runtime/models/phonemes-en-small.onnx",
         "streamcell/runtime/formats/transcript.schema.json",
         "streamcell/train/py.typed",
         "streamcell/export/py.typed",

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from streamcell.runtime import Model, Segment
 from streamcell.runtime.decode import make_decoder
 from streamcell.runtime.manifest import MANIFEST_KEY
-from streamcell.runtime.models import find_bundled
+from streamcell.runtime.models import read_model
 from streamcell.train.metrics import align
 from streamcell.train.phone_scoring import Answers, answer, choose, interval, total
 
@@ -156,7 +156,7 @@ def plot(judged: dict[str, Judged], path: Path) -> None:
 
 def write(model: str, out: Path, settings: dict[str, Any]) -> None:
     """Write a copy of a model that is decoded otherwise."""
-    proto = onnx.load_from_string((find_bundled(model) or Path(model)).read_bytes())
+    proto = onnx.load_from_string(read_model(model))
     for entry in proto.metadata_props:
         if entry.key == MANIFEST_KEY:
             entry.value = json.dumps({**json.loads(entry.value), "decoder": settings})

@@ -158,9 +158,7 @@ class StreamPool:
             else:
                 stream = Stream.restore(self._model, snapshot, row)
             posteriors = stream.posteriors
-            slot = _Slot(
-                self._next, self._free.pop(), stream, posteriors, posteriors.queue, posteriors.sample_rate
-            )
+            slot = _Slot(self._next, self._free.pop(), stream, posteriors, posteriors.queue, posteriors.sample_rate)
             self._slots[slot.id] = slot
             self._next += 1
             self._enqueue(slot)

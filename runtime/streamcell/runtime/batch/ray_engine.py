@@ -25,7 +25,7 @@ from streamcell.runtime.batch.job import Heard, Job, Outcome, Task
 from streamcell.runtime.batch.journal import HOME
 from streamcell.runtime.batch.lanes import Lanes, News
 from streamcell.runtime.errors import InputError, MissingExtraError, ModelError, StreamcellError
-from streamcell.runtime.models import DEFAULT_MODEL, find_bundled
+from streamcell.runtime.models import read_model
 
 __all__ = ["hear_on_ray"]
 
@@ -132,13 +132,12 @@ def _reason(error: Exception) -> str:
 
 
 def _model(job: Job) -> bytes:
-    name = DEFAULT_MODEL if job.model is None else job.model
-    if isinstance(name, bytes):
-        return name
+    if isinstance(job.model, bytes):
+        return job.model
     try:
-        return (find_bundled(name) or Path(name)).read_bytes()
+        return read_model(job.model)
     except OSError as error:
-        raise ModelError(f"{name}: cannot be read ({error.strerror})") from error
+        raise ModelError(f"{job.model}: cannot be read ({error.strerror})") from error
 
 
 @dataclass(slots=True, eq=False)

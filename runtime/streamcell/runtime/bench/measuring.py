@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from streamcell.runtime.bench.start import measure_start
 from streamcell.runtime.bench.streams import measure_streams, too_slow
 from streamcell.runtime.errors import InputError
 from streamcell.runtime.model import Model
-from streamcell.runtime.models import DEFAULT_MODEL, find_bundled
+from streamcell.runtime.models import read_model
 from streamcell.runtime.stream import Stream
 
 __all__ = ["PARTS", "measure"]
@@ -87,10 +86,8 @@ def _chosen(parts: Iterable[str], seconds: float) -> list[str]:
 
 
 def _facts(source: str | None, model: Model, heard: Heard) -> ModelFacts:
-    name = DEFAULT_MODEL if source is None else source
-    size = len((find_bundled(name) or Path(name)).read_bytes())
     manifest, step = model.manifest, round(1000 * heard.seconds, 6)
-    return ModelFacts(manifest.name, manifest.task, size, model.fingerprint, step, heard.name)
+    return ModelFacts(manifest.name, manifest.task, len(read_model(source)), model.fingerprint, step, heard.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import json
 import math
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamcell.runtime.cli import options, texts
+from streamcell.runtime.models import read_model
 from streamcell.runtime.printable import printable
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _facts(model: "Model", name: str | None) -> Iterator[tuple[str, str]]:
     yield "licence", manifest.licence or "not said"
     yield "made by", manifest.created_by or "not said"
     yield "steps", f"fingerprint {model.fingerprint} (a saved stream goes on with any file that has the same)"
-    data = _bytes(name)
+    data = read_model(name)
     yield "file", f"{len(data) / 1e6:.2f} MB, sha256 {hashlib.sha256(data).hexdigest()}"
 
 
@@ -181,10 +181,3 @@ def _plain(value: Any) -> str:
         return ", ".join(map(_plain, value))
     text = str(value)
     return text if len(text) <= _LONGEST else f"{text[:_SHOWN].strip()} ... ({len(text)} characters)"
-
-
-def _bytes(name: str | None) -> bytes:
-    from streamcell.runtime.models import DEFAULT_MODEL, find_bundled
-
-    name = DEFAULT_MODEL if name is None else name
-    return (find_bundled(name) or Path(name)).read_bytes()

@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from streamcell.runtime.errors import InputError
+from streamcell.runtime.models import DEFAULT_MODEL, bundled_models
 
 if TYPE_CHECKING:
     from streamcell.runtime.manifest import InputSpec
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from streamcell.runtime.stream import Invalid
 
 
-MODEL_HELP = "a bundled model's name or an .onnx file (default: phonemes-en)"
+MODEL_HELP = f"a bundled model ({', '.join(bundled_models())}) or an .onnx file (default: {DEFAULT_MODEL})"
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

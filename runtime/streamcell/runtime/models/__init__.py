@@ -20,6 +20,7 @@ def find_bundled(name: str) -> Traversable | None:
     return files(__name__) / f"{name}.onnx" if name in bundled_models() else None
 
 
-def read_model(name: str) -> bytes:
-    """Return the bytes of a bundled model, or of the file of that path."""
+def read_model(name: str | None) -> bytes:
+    """Return the bytes of a bundled model, or of the file of that path; None is the default model."""
+    name = DEFAULT_MODEL if name is None else name
     return (find_bundled(name) or Path(name)).read_bytes()
