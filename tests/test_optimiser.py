@@ -81,7 +81,7 @@ def test_recurrent_matrices_are_muons_and_all_else_adamws() -> None:
 
 
 def test_a_recipe_in_bfloat16_takes_nearly_the_same_steps() -> None:
-    """Nearly, not the same: what `train.precision` says decides what directions are made orthogonal in."""
+    """Nearly, not the same: directions are made orthogonal in the network's precision."""
     steps = []
     for precision in ("float32", "bfloat16"):
         torch.manual_seed(1)
@@ -90,7 +90,7 @@ def test_a_recipe_in_bfloat16_takes_nearly_the_same_steps() -> None:
         before = [p.detach().clone() for p in matrices]
         for number, p in enumerate(matrices):
             p.grad = drawn(*p.shape, seed=number)
-        make_optimiser(net, TrainRecipe(optimiser="muon", precision=precision)).step()
+        make_optimiser(net, TrainRecipe(optimiser="muon"), precision).step()
         steps.append(torch.cat([(p.detach() - old).flatten() for p, old in zip(matrices, before, strict=True)]))
     apart = (steps[0] - steps[1]).norm() / steps[0].norm()
     assert 1e-4 < apart < 0.1

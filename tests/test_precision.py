@@ -11,7 +11,7 @@ from streamcell.train import checkpoint
 from streamcell.train.loop import Trainer
 from streamcell.train.models import PhonemeNet
 from streamcell.train.phonemes import PhonemeTask
-from streamcell.train.precision import check_precision, lower_precision
+from streamcell.train.precision import choose_precision, lower_precision
 from streamcell.train.recipe import PhonemeRecipe, RecipeError, parse_recipe
 from streamcell.train.session import Session
 from streamcell.train.team import Team
@@ -84,11 +84,28 @@ def test_float32_leaves_the_network_alone() -> None:
 
 def test_float16_on_a_cpu_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r'train\.precision "float16" needs a GPU'):
-        check_precision("float16", CPU)
+        choose_precision("float16", CPU)
     text = TEXT + 'precision = "float16"\n'
     with pytest.raises(InputError, match="needs a GPU"):
         Session(parse_recipe(text), text, tmp_path / "nothing", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("known", "chosen"), [({"amx_bf16": True}, "bfloat16"), ({"avx512_f": True}, "float32")])
+def test_auto_is_what_the_processor_is_fast_at(
+    known: dict[str, bool], chosen: str, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert choose_precision("auto", CPU) == chosen
+    _, losses = trained(corpus, TEXT + 'precision = "auto"\n')
+    assert losses == trained(corpus, TEXT + f'precision = "{chosen}"\n')[1]
+
+
+def test_auto_says_what_it_chose(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = TEXT + 'precision = "auto"\n'
+    session = Session(parse_recipe(text), text, corpus, tmp_path / "run")
+    session.run()
+    assert f"computes in {session.trainer.precision}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("value", ['"float64"', '"half"', "16", "true"])

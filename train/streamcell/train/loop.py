@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from streamcell.runtime.errors import StreamcellError
 from streamcell.train.models import Network, detach
 from streamcell.train.optimiser import make_optimiser
-from streamcell.train.precision import SMALLEST_SCALE, lower_precision
+from streamcell.train.precision import SMALLEST_SCALE, choose_precision, lower_precision
 from streamcell.train.recipe import TrainRecipe
 from streamcell.train.task import Chunk, Lanes, Task
 from streamcell.train.team import Team
@@ -107,6 +107,9 @@ class Trainer:
         task: what to learn.
         network: on the team's device.
         team: who trains along.
+
+    Attributes:
+        precision: what the network computes in.
     """
 
     def __init__(self, task: Task[Any], network: Network, team: Team) -> None:
@@ -114,9 +117,10 @@ class Trainer:
         train = self.recipe
         self.network, self.team = network, team
         self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        self.optimiser = make_optimiser(network, train)
-        self.scaler = torch.amp.GradScaler(team.device.type, enabled=train.precision == "float16")
-        lower_precision(network, train.precision, team.device)
+        self.precision = choose_precision(train.precision, team.device)
+        self.optimiser = make_optimiser(network, train, self.precision)
+        self.scaler = torch.amp.GradScaler(team.device.type, enabled=self.precision == "float16")
+        lower_precision(network, self.precision, team.device)
         self.shards = [Shard(task, network, number) for number in team.mine(train.shards)]
         self.update = 0
 

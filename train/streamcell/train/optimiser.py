@@ -103,8 +103,11 @@ class Muon(torch.optim.Optimizer):
         return orthogonal(gates.to(self._dtype)).to(weights.dtype).view_as(weights) * length
 
 
-def make_optimiser(network: nn.Module, recipe: TrainRecipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser of a network, AdamW if it has no layers; matrices decay, other weights do not."""
+def make_optimiser(network: nn.Module, recipe: TrainRecipe, precision: str = "float32") -> torch.optim.Optimizer:
+    """Return the recipe's optimiser of a network, AdamW if it has no layers; matrices decay, other weights do not.
+
+    `precision` is what the network computes in: Muon's directions are made orthogonal in bfloat16 where that is it.
+    """
     rate, decay = recipe.learning_rate, recipe.weight_decay
     stacks = [module for module in network.modules() if isinstance(module, Stack)]
     gates = [p for stack in stacks for p in stack.parameters() if p.dim() == 2] if recipe.optimiser == "muon" else []
@@ -116,4 +119,4 @@ def make_optimiser(network: nn.Module, recipe: TrainRecipe) -> torch.optim.Optim
     ]
     if not gates:
         return torch.optim.AdamW(groups, lr=rate, betas=BETAS)
-    return Muon(gates, groups, rate, decay, torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32)
+    return Muon(gates, groups, rate, decay, torch.bfloat16 if precision == "bfloat16" else torch.float32)

@@ -16,22 +16,24 @@ SMALLEST_SCALE = 1.0
 """Below it, losses of float16 that are still infinite are not for want of a smaller factor."""
 
 
-def check_precision(precision: str, device: torch.device) -> None:
-    """Refuse what `device` cannot compute in.
+def choose_precision(precision: str, device: torch.device) -> str:
+    """Return what a network shall compute in: `precision`, or for "auto" what `device` is fast at.
+
+    That is bfloat16 on a GPU that has it and on a CPU with instructions for its matrices (AMX), else float32.
 
     Raises:
         InputError: float16 on a CPU, bfloat16 on a GPU that has none.
 
-    >>> check_precision("bfloat16", torch.device("cpu"))
+    >>> choose_precision("bfloat16", torch.device("cpu"))
+    'bfloat16'
     """
+    if precision == "auto":
+        return "bfloat16" if _has_bfloat16(device) else "float32"
     if precision == "float16" and device.type == "cpu":
         raise InputError('train.precision "float16" needs a GPU, and here is none; take "bfloat16" or "float32"')
-    if (
-        precision == "bfloat16"
-        and device.type == "cuda"
-        and not torch.cuda.is_bf16_supported(including_emulation=False)
-    ):
+    if precision == "bfloat16" and device.type == "cuda" and not _has_bfloat16(device):
         raise InputError('train.precision "bfloat16" is not what this GPU computes in; take "float16" or "float32"')
+    return precision
 
 
 def lower_precision(network: Network, precision: str, device: torch.device) -> None:
@@ -43,13 +45,13 @@ def lower_precision(network: Network, precision: str, device: torch.device) -> N
 
     Args:
         network: on `device`; its `forward`, and that of an encoder in it, is replaced, unless `precision` is "float32".
-        precision: "float32", "bfloat16" or "float16".
+        precision: "auto", "float32", "bfloat16" or "float16".
         device: that it computes on.
 
     Raises:
-        InputError: as `check_precision`.
+        InputError: as `choose_precision`.
     """
-    check_precision(precision, device)
+    precision = choose_precision(precision, device)
     if precision == "float32":
         return
     for module in network.modules():
@@ -59,6 +61,13 @@ def lower_precision(network: Network, precision: str, device: torch.device) -> N
             module.forward = _without_onednn(module.forward)  # type: ignore[method-assign]
         if isinstance(module, Network):  # with what it may have within, an encoder
             module.forward = _mixed(module.forward, device, getattr(torch, precision))
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)  # torch 2.10 has it not
+    return bool(capabilities().get("amx_bf16"))
 
 
 def _mixed(

@@ -16,7 +16,7 @@ from streamcell.train import checkpoint
 from streamcell.train.keep import keep_best
 from streamcell.train.loop import DivergedError, Signals, Trainer, Update
 from streamcell.train.plots import plot_curves
-from streamcell.train.precision import check_precision
+from streamcell.train.precision import choose_precision
 from streamcell.train.progress import Progress
 from streamcell.train.recipe import AnyRecipe, RecipeError
 from streamcell.train.shortage import explain_shortage, what_to_lower
@@ -67,7 +67,7 @@ class Session:
     ) -> None:
         self.recipe, self.text, self.data, self.out, self.team = recipe, text, data, out, team or Team()
         self.start, self.transfer = start, ""  # what was taken over, in words
-        check_precision(recipe.train.precision, self.team.device)
+        choose_precision(recipe.train.precision, self.team.device)  # what cannot be is refused now
         self.changed: list[str] = []  # keys in which the recipe differs from that of the run that is resumed
         if resume and start is not None:
             raise RecipeError(f"--from {start} is for the beginning of a run; leave it out with --resume")
@@ -124,10 +124,7 @@ class Session:
 
         with self.progress:
             self.progress.start(self.trainer.update, train.updates)
-            if self.transfer and self.saved is None:
-                self.progress.say(self.transfer)
-            if self.changed:
-                self.progress.say(f"goes on with another {', '.join(self.changed)}")
+            self._say_how()
             updates = self.trainer.run(signals) if self.stale < train.patience else iter(())
             for update in updates:
                 self.pending.append(update)
@@ -146,6 +143,15 @@ class Session:
             if self.stale >= train.patience:
                 self.progress.say(f"stopped early: no better for {self.stale} validations")
         return self.best
+
+    def _say_how(self) -> None:
+        """Say what the recipe alone does not."""
+        if self.transfer and self.saved is None:
+            self.progress.say(self.transfer)
+        if self.recipe.train.precision == "auto":
+            self.progress.say(f"computes in {self.trainer.precision}")
+        if self.changed:
+            self.progress.say(f"goes on with another {', '.join(self.changed)}")
 
     def _load(self, data: Path) -> Task[Any]:
         """Load the data; the leading process first, so that the others find in the cache what it decoded."""
