@@ -90,9 +90,11 @@ def test_a_changed_recording_is_finite_in_range_and_at_the_level_asked_for(seed:
 def test_silence_and_single_samples_survive() -> None:
     rng = np.random.default_rng(1)
     for length in (1, 2, 100):
-        for _ in range(20):
-            changed, _ = change_recording(np.zeros(length, np.float32), [], AugmentRecipe(), 16000, rng)
-            assert np.isfinite(changed).all()
+        for recipe in (AugmentRecipe(), AugmentRecipe(room_share=1.0, colour_share=1.0, band_share=1.0)):
+            for _ in range(20):
+                changed, _ = change_recording(np.zeros(length, np.float32), [], recipe, 16000, rng)
+                assert np.isfinite(changed).all()
+                assert changed.dtype == np.float32
 
 
 def test_masks_hide_stretches_and_nothing_else() -> None:

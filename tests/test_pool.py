@@ -336,3 +336,39 @@ def test_the_state_is_a_copy_of_the_streams_own() -> None:
             np.testing.assert_allclose(state[name], expected, atol=1e-5)
         pool.push(own, sound)
         assert pool.state(own) != state
+
+
+def test_a_plain_step_is_heard_without_detours_and_what_fails_there_stays_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One step of each of three streams a call; the second one's decoder fails at its fourth frame."""
+    model, (_, sound) = Model.open(accumulator()), drawn(6)
+    alone, detours, accept = Stream(model), list[int](), Stream.accept
+    for step in sound:
+        alone.push(step[None])
+
+    def counted(self: Stream, *heard: Any) -> list[Event]:
+        detours.append(1)
+        return accept(self, *heard)
+
+    monkeypatch.setattr(Stream, "accept", counted)
+    with StreamPool(model, 3, workers=0) as pool:
+        first, second, third = (pool.open() for _ in range(3))
+        decoder = pool._slots[second].stream.decoder
+        take = decoder.take
+
+        def failing(frame: int, origin: float, items: list[Any]) -> list[Segment]:
+            if frame == 3:
+                raise InputError("this frame is one too many")
+            return take(frame, origin, items)
+
+        monkeypatch.setattr(decoder, "take", failing)
+        for number, step in enumerate(sound):
+            for stream in (first, second, third) if number < 4 else (first, third):
+                pool.push(stream, step[None])
+            pool.step()
+        assert not detours
+        with pytest.raises(InputError, match="one too many"):
+            pool.events(second)
+        for stream in (first, third):
+            assert numbers(model, pool.snapshot(stream)) == numbers(model, alone.snapshot())

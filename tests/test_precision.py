@@ -10,6 +10,7 @@ from streamcell.runtime.errors import InputError
 from streamcell.train import checkpoint
 from streamcell.train.loop import Trainer
 from streamcell.train.models import PhonemeNet
+from streamcell.train.optimiser import Muon
 from streamcell.train.phonemes import PhonemeTask
 from streamcell.train.precision import choose_precision, lower_precision
 from streamcell.train.recipe import PhonemeRecipe, RecipeError, parse_recipe
@@ -97,8 +98,11 @@ def test_auto_is_what_the_processor_is_fast_at(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
     assert choose_precision("auto", CPU) == chosen
-    _, losses = trained(corpus, TEXT + 'precision = "auto"\n')
-    assert losses == trained(corpus, TEXT + f'precision = "{chosen}"\n')[1]
+    text = TEXT + 'optimiser = "muon"\n'
+    trainer, losses = trained(corpus, text + 'precision = "auto"\n')
+    assert losses == trained(corpus, text + f'precision = "{chosen}"\n')[1]
+    assert isinstance(trainer.optimiser, Muon)
+    assert trainer.optimiser.dtype == getattr(torch, chosen)
 
 
 def test_auto_says_what_it_chose(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,6 +110,19 @@ def test_auto_says_what_it_chose(corpus: Path, tmp_path: Path, capsys: pytest.Ca
     session = Session(parse_recipe(text), text, corpus, tmp_path / "run")
     session.run()
     assert f"computes in {session.trainer.precision}" in capsys.readouterr().err
+
+
+def test_who_resumes_where_another_precision_is_chosen_is_told(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = TEXT + 'precision = "auto"\n'
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    session = Session(parse_recipe(text), text, corpus, tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        session.run(lambda: session.trainer.update == 5)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    Session(parse_recipe(text), text, corpus, tmp_path / "run", resume=True).run()
+    assert "computes in float32, not in bfloat16 as before" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize("value", ['"float64"', '"half"', "16", "true"])

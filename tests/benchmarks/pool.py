@@ -3,8 +3,8 @@
     python tests/benchmarks/pool.py samples/phonemes/*.flac --streams 1000 --seconds 60
 
 Each stream plays the recordings from a place of its own, in real time, one step of the model at a time; arrivals are
-spread evenly. The delay of a step is counted from the moment its last sample was due to the moment its answer was
-there. At the end some streams are compared with their run alone.
+spread evenly and pushed in bursts of a millisecond. The delay of a step is counted from the moment its last sample was
+due to the moment its answer was there. At the end some streams are compared with their run alone.
 """
 
 from __future__ import annotations

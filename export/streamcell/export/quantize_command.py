@@ -37,7 +37,8 @@ methods:
   dynamic       the same, products too
   static-cells  LSTM and GRU in integers, ranges from the data
   static        the same, products too
-What a method does not compute in integers it stores in 8 bits. dynamic*: an answer depends on all that is in the call,
+What a method does not compute in integers it stores in 8 bits; in integers, numbers of 8 bits meet weights of 7, whose
+sums fit every processor. dynamic*: an answer depends on all that is in the call,
 so the file takes a fixed number of steps (--steps) and one stream a call. static*: a fixed number of steps too, as
 recurrent layers are written step by step; streams may share a call. All that streams hold to it, and `streamcell
 verify` proves it. A fixed number of 1 is best live; files then go step by step, slower than in calls of 64.

@@ -39,7 +39,7 @@ class _Slot:
     posteriors: Posteriors
     queue: StepQueue
     rate: int  # of the source, Hz
-    ready: int = 0  # steps that waited at the last look: by now there may be more
+    ready: int = 0  # steps that wait, as long as it is queued
     events: list[Event] = field(default_factory=list)
     since: float = 0.0  # when it became ready
     queued: bool = False
@@ -392,18 +392,19 @@ class StreamPool:
         items = batch[0].stream.decoder.read(values.reshape(-1, values.shape[2]))
         with self._lock:
             for i, slot in enumerate(batch):
-                found = slot.stream.accept_one(items[i]) if steps == 1 and good[i] else None
-                if found is None:
-                    self._hear(slot, values[i], items[i * steps : (i + 1) * steps], good=good[i])
-                elif found:
+                try:
+                    plain = steps == 1 and good[i]
+                    found: Sequence[Event] | None = slot.stream.accept_one(items[i]) if plain else None
+                    if found is None:
+                        found = _hear(slot, values[i], items[i * steps : (i + 1) * steps], good=good[i])
                     slot.events += found
+                except StreamcellError as error:  # what goes wrong with one stream stays there
+                    slot.error = error
 
-    def _hear(self, slot: _Slot, values: NDArray[np.float32], items: list[Any], *, good: bool) -> None:
-        """Give a stream its part of the answer; what goes wrong there stays there."""
-        try:
-            spans = slot.queue.accept(values)
-            if not good:
-                raise ModelError("the model gave values that are not finite; its weights or its input are broken")
-            slot.events += slot.stream.accept(spans, items)
-        except StreamcellError as error:
-            slot.error = error
+
+def _hear(slot: _Slot, values: NDArray[np.float32], items: list[Any], *, good: bool) -> Sequence[Event]:
+    """Give a stream its part of the answer; return final events."""
+    spans = slot.queue.accept(values)
+    if not good:
+        raise ModelError("the model gave values that are not finite; its weights or its input are broken")
+    return slot.stream.accept(spans, items)

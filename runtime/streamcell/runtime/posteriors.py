@@ -169,8 +169,8 @@ class Posteriors:
 
         They hear silence after the end; frames wholly after it are dropped. Less than one step of sound has no frame.
         """
+        self._plain, self._stepper = False, None  # also if what follows fails
         frames, self._at.flushed = list(self._end()), True
-        self._set_quick()
         return frames
 
     def reset(self, reason: str = "asked") -> list[Frames | Reset]:
@@ -253,9 +253,9 @@ class Posteriors:
         self._set_quick()
 
     def _set_quick(self) -> None:
-        """Keep the stepper at hand where a block of one step needs nothing but a run."""
+        """Note where blocks wait as they come; keep the stepper where one of one step needs nothing but a run."""
         queue, at = self._queue, self._at
-        self._plain = self._audio and not (at.flushed or self._resampler.converts)  # samples wait as they come
+        self._plain = self._audio and not (at.flushed or self._resampler.converts)
         quick = queue.rule is None and queue.together == 1 and not (at.flushed or at.jumps or self._resampler.converts)
         self._stepper = queue.runs if quick and isinstance(queue.runs, Stepper) else None
 

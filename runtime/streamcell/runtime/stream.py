@@ -237,7 +237,7 @@ class Stream:
         """Run the steps that are ready of what `Posteriors.take` let wait; return what `push` would."""
         events: list[Event] = []
         spoke = False
-        for values, spans in self._posteriors.queue.answers():
+        for values, spans in self._queue.answers():
             events += self.accept(spans, self._decoder.read(values))
             spoke = True
         return [*events, *self._decoder.partial()] if spoke else events

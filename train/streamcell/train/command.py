@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that the recipe's data are in")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder, made if it is not there")
     resume = (
-        "continue the run in RUN where its last checkpoint is: exactly with the same recipe; learning_rate, warmup, "
+        'continue the run in RUN where its last checkpoint is: exactly with the same recipe (precision "auto": on a '
+        "machine that chooses alike); learning_rate, warmup, "
         "schedule, precision, clip, updates, validate_every and patience may be others from there on"
     )
     parser.add_argument("--resume", action="store_true", help=resume)

@@ -117,7 +117,8 @@ class Trainer:
         train = self.recipe
         self.network, self.team = network, team
         self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        self.precision = choose_precision(train.precision, team.device)
+        chosen = choose_precision(train.precision, team.device)
+        self.precision = choose_precision(team.from_first(chosen), team.device)  # the same in all processes
         self.optimiser = make_optimiser(network, train, self.precision)
         self.scaler = torch.amp.GradScaler(team.device.type, enabled=self.precision == "float16")
         lower_precision(network, self.precision, team.device)
@@ -180,6 +181,7 @@ class Trainer:
             return None
         return {
             "update": self.update,
+            "precision": self.precision,
             "weights": self.network.state_dict(),
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),

@@ -59,7 +59,7 @@ class Muon(torch.optim.Optimizer):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
-        self._dtype = dtype
+        self.dtype = dtype
         self._others = torch.optim.AdamW(others, lr=lr, betas=BETAS)
         self._link()
 
@@ -100,7 +100,7 @@ class Muon(torch.optim.Optimizer):
         rows, columns = ahead.shape
         gates = ahead.reshape(-1, columns if rows % columns == 0 else rows, columns)
         length: float = RMS * max(gates.shape[1:]) ** 0.5
-        return orthogonal(gates.to(self._dtype)).to(weights.dtype).view_as(weights) * length
+        return orthogonal(gates.to(self.dtype)).to(weights.dtype).view_as(weights) * length
 
 
 def make_optimiser(network: nn.Module, recipe: TrainRecipe, precision: str = "float32") -> torch.optim.Optimizer:

@@ -89,11 +89,13 @@ class Session:
             self.trainer = self._trainer(fresh=stored is None)
         self.log: list[dict[str, Any]] = []
         self.pending: list[Update] = []  # since the last validation
+        self.before = self.trainer.precision  # what the run computed in until now
         self.best = float("inf")
         self.stale = 0
         self.saved: int | None = None  # the last update that the checkpoint on disk knows
         if stored is not None:
             self.trainer.load_state_dict(stored["trainer"])
+            self.before = stored["trainer"].get("precision", self.trainer.precision)
             self.saved = self.trainer.update
             self.log, self.best, self.stale = stored["log"], stored["best"], stored["stale"]
             self.transfer = stored.get("transfer", "")
@@ -149,7 +151,8 @@ class Session:
         if self.transfer and self.saved is None:
             self.progress.say(self.transfer)
         if self.recipe.train.precision == "auto":
-            self.progress.say(f"computes in {self.trainer.precision}")
+            other = f", not in {self.before} as before" if self.before != self.trainer.precision else ""
+            self.progress.say(f"computes in {self.trainer.precision}{other}")
         if self.changed:
             self.progress.say(f"goes on with another {', '.join(self.changed)}")
 

@@ -25,7 +25,7 @@ from streamcell.runtime.batch.job import Heard, Job, Outcome, Task
 from streamcell.runtime.batch.journal import HOME
 from streamcell.runtime.batch.lanes import Lanes, News
 from streamcell.runtime.errors import InputError, MissingExtraError, ModelError, StreamcellError
-from streamcell.runtime.models import read_model
+from streamcell.runtime.models import DEFAULT_MODEL, read_model
 
 __all__ = ["hear_on_ray"]
 
@@ -137,7 +137,7 @@ def _model(job: Job) -> bytes:
     try:
         return read_model(job.model)
     except OSError as error:
-        raise ModelError(f"{job.model}: cannot be read ({error.strerror})") from error
+        raise ModelError(f"{job.model or DEFAULT_MODEL}: cannot be read ({error.strerror})") from error
 
 
 @dataclass(slots=True, eq=False)

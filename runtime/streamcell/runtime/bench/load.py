@@ -14,7 +14,7 @@ from streamcell.runtime.pool import StreamPool
 __all__ = ["Clock", "Played", "play"]
 
 _LOOK = 50  # pushes until patience is asked for again
-_TICK = 0.001  # s: who finds nothing due looks again after that, as a server waits for its sockets
+_TICK = 0.001  # s: when nothing is due, the next look is after that; what came meanwhile is pushed in one go
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,10 @@ def play(
     patience: float = np.inf,
     ending: float = 10.0,
 ) -> Played:
-    """Push every stream's steps as they become due, looking each millisecond, and wait for the answers.
+    """Push every stream's steps as they become due, and wait for the answers.
+
+    Steps come in bursts of a millisecond (an eighth of a step, where that is less), as through a server's event loop,
+    and their delays count from when each was due.
 
     Args:
         pool: Where ``streams`` are open; its ``notify`` is ``clock.answered``.
@@ -134,7 +137,8 @@ def play(
         due = clock.due(k, step)
         if number % _LOOK == 0 and (given_up := max(clock.last, time.perf_counter() - due) > patience):
             break
-        _sleep_until(due)
+        if (wait := due - time.perf_counter()) > 0:
+            time.sleep(max(wait, min(_TICK, clock.step / 8)))
         clock.expect(k)
         try:
             pool.push(streams[k], block(k, step))
@@ -146,8 +150,3 @@ def play(
     calls = clock.delays
     lost = max(0, clock.unanswered - refused)
     return Played(np.concatenate([np.zeros(0), *calls]), len(calls), refused, lost, given_up)
-
-
-def _sleep_until(due: float) -> None:
-    if (wait := due - time.perf_counter()) > 0:
-        time.sleep(max(wait, _TICK))

@@ -61,7 +61,7 @@ def _good_size(length: int) -> int:
     [2, 1024, 1280, 1536]
     """
     power = 1 << max(1, length - 1).bit_length()
-    return next(size for size in (power // 8 * 5, power // 4 * 3, power) if size >= length)
+    return max(2, next(size for size in (power // 8 * 5, power // 4 * 3, power) if size >= length))
 
 
 def level(samples: Samples) -> float:
