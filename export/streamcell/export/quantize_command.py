@@ -38,10 +38,10 @@ methods:
   static-cells  LSTM and GRU in integers, ranges from the data
   static        the same, products too
 What a method does not compute in integers it stores in 8 bits; in integers, numbers of 8 bits meet weights of 7, whose
-sums fit every processor. dynamic*: an answer depends on all that is in the call,
-so the file takes a fixed number of steps (--steps) and one stream a call. static*: a fixed number of steps too, as
-recurrent layers are written step by step; streams may share a call. All that streams hold to it, and `streamcell
-verify` proves it. A fixed number of 1 is best live; files then go step by step, slower than in calls of 64.
+sums fit every processor. dynamic*: an answer depends on all that is in the call, so the file takes a fixed number of
+steps (--steps) and one stream a call. static*: a fixed number of steps too, as recurrent layers are written step by
+step; streams may share a call. All that streams hold to it, and `streamcell verify` proves it. A fixed number of 1 is
+best live; files then go step by step, slower than in calls of 64.
 
 which is kept: of those that lose at most --lost points of error rate, have at most 0.8 of the size or are 1.2 times as
 good for --aim, and whose live step is not slower, the best for --aim. Within a factor of 1.2 of it all count as equal;
