@@ -38,7 +38,8 @@ class _Slot:
     stream: Stream
     posteriors: Posteriors
     queue: StepQueue
-    rate: int  # of the source, Hz
+    scale: float  # samples of the model for one of the source
+    gaps: bool  # whether samples that are not finite are gaps
     ready: int = 0  # steps that wait, as long as it is queued
     events: list[Event] = field(default_factory=list)
     since: float = 0.0  # when it became ready
@@ -103,6 +104,7 @@ class StreamPool:
         Stream(model)  # what cannot be decoded is said now
         self._model, self._rows, self._notify = model, Rows(model, capacity), notify
         self._capacity, self._wait, self._max_waiting = capacity, max_latency_ms / 1000, max_waiting
+        self._rate = model.manifest.input.sample_rate
         self._batch = max_batch if model.manifest.batch_invariant else 1
         self._free, self._slots, self._next = list(range(capacity))[::-1], dict[int, _Slot](), 0
         self._queue: deque[_Slot] = deque()
@@ -158,7 +160,8 @@ class StreamPool:
             else:
                 stream = Stream.restore(self._model, snapshot, row)
             posteriors = stream.posteriors
-            slot = _Slot(self._next, self._free.pop(), stream, posteriors, posteriors.queue, posteriors.sample_rate)
+            facts = posteriors.queue, self._rate / posteriors.sample_rate, stream.invalid == "gap"
+            slot = _Slot(self._next, self._free.pop(), stream, posteriors, *facts)
             self._slots[slot.id] = slot
             self._next += 1
             self._enqueue(slot)
@@ -179,11 +182,11 @@ class StreamPool:
         with self._lock:
             slot = self._slot(stream)
             self._check_room(slot, block)
-            if not slot.stream.in_gap:
+            if not (slot.gaps and slot.stream.in_gap):
                 try:
                     slot.posteriors.take(block)
                 except InputError:
-                    if slot.stream.invalid == "error":
+                    if not slot.gaps:
                         raise
                 else:
                     self._enqueue(slot)
@@ -280,8 +283,9 @@ class StreamPool:
             samples = len(block)  # type: ignore[arg-type]
         except TypeError:  # it will be refused for what it is
             samples = 0
-        seconds = slot.queue.waiting + samples / slot.rate
-        if seconds > self._max_waiting:
+        waiting = slot.queue.pending.count + samples * slot.scale
+        if waiting > self._max_waiting * self._rate:
+            seconds = waiting / self._rate
             raise OverloadError(
                 f"stream {slot.id} would have {seconds:.2f} s waiting, at most {self._max_waiting:g} s may; push less "
                 "at a time, wait for it to be stepped, or report what cannot wait as gap()"
@@ -386,7 +390,7 @@ class StreamPool:
             for i, slot in enumerate(batch):  # one of them may be to blame
                 self._step([slot], steps, x[i : i + 1])
             return
-        good: list[bool] = np.asarray(np.isfinite(values).all(axis=(1, 2))).tolist()
+        good: list[bool] = np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1)).tolist()
         if not all(good):
             values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
         items = batch[0].stream.decoder.read(values.reshape(-1, values.shape[2]))

@@ -37,6 +37,7 @@ class Rows:
         self._rows_first = {
             spec.input: np.moveaxis(self._arrays[spec.input], spec.batch_axis, 0) for spec in self._specs
         }
+        self._taken = [(spec.input, self._arrays[spec.input], spec.batch_axis) for spec in self._specs]
         self._output, self._local = model.manifest.outputs[0].name, local()
 
     def run(self, rows: list[int], steps: int, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -57,13 +58,14 @@ class Rows:
         inputs = stepper.input(steps)
         inputs[:count], inputs[count:] = x, x[:1]  # what fills the call up must not be what failed before
         index = np.array(rows + rows[:1] * (stepper.batch - count))
-        for spec in self._specs:
+        before = stepper.buffers
+        for name, array, axis in self._taken:
             # mode "clip" writes to the buffer directly; the rows are known to be there
-            np.take(self._arrays[spec.input], index, spec.batch_axis, stepper.buffers[spec.input], mode="clip")
+            array.take(index, axis, before[name], "clip")
         values = stepper.run(steps)[self._output]
-        for spec in self._specs:
-            after = np.moveaxis(stepper.buffers[spec.input], spec.batch_axis, 0)
-            self._rows_first[spec.input][index[:count]] = after[:count]
+        index, after = index[:count], stepper.rows_first
+        for name, array in self._rows_first.items():
+            array[index] = after[name][:count]
         return values[:count]
 
     def warm(self, most: int) -> None:

@@ -61,7 +61,7 @@ class StepQueue:
     def __init__(self, model: Model, sample_rate: int, together: int, steps: Steps | None = None) -> None:
         spec = model.manifest.input
         self._row, self._samples = (spec.channels,) if spec.kind == "features" else (), spec.samples_per_step
-        self._rate, self._fixed = spec.sample_rate, model.manifest.steps_per_call
+        self._fixed = model.manifest.steps_per_call
         self.together = self._fixed or together
         self.runs: Steps = Stepper(model) if steps is None else steps
         self.rule = None if model.manifest.reset is None else ResetRule(model.manifest)
@@ -75,11 +75,6 @@ class StepQueue:
         self.at.begin()
         if self.rule is not None:
             self.rule.begin()
-
-    @property
-    def waiting(self) -> float:
-        """Return how many seconds wait to be run."""
-        return self.pending.count / self._rate
 
     @property
     def ready(self) -> int:

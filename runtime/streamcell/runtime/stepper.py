@@ -50,6 +50,10 @@ class Stepper:
         self._specs = model.manifest.states
         initial = model.initial_state(batch)
         self._states = tuple({name: array.copy() for name, array in initial.items()} for _ in range(2))
+        self._rows_first = tuple(
+            {spec.input: np.moveaxis(states[spec.input], spec.batch_axis, 0) for spec in self._specs}
+            for states in self._states
+        )
         self._batch, self._initial, self._side = batch, initial, 0
         self._samples, self._first = model.manifest.input.samples_per_step, model.manifest.outputs[0].name
         self._calls: dict[int, _Call] = {}
@@ -67,6 +71,11 @@ class Stepper:
     def buffers(self) -> dict[str, NDArray[Any]]:
         """Return the state by the names of the model's inputs: to read, or to write, until the next `run`."""
         return self._states[self._side]
+
+    @property
+    def rows_first(self) -> dict[str, NDArray[Any]]:
+        """Return `buffers` with the streams as the first axis."""
+        return self._rows_first[self._side]
 
     @property
     def state(self) -> State:

@@ -67,7 +67,7 @@ class Clock:
         """Begin anew with these streams at ``begin``, a time of `time.perf_counter`."""
         with self._lock:
             self._begin, self._places = begin, {stream: k for k, stream in enumerate(streams)}
-            self._pushed, self._done = np.zeros((2, len(streams)), np.int64)
+            self._pushed, self._done = [0] * len(streams), np.zeros(len(streams), np.int64)
             self._offsets = np.arange(len(streams)) / max(1, len(streams))
             self._delays: list[NDArray[np.float64]] = []
 
@@ -92,7 +92,7 @@ class Clock:
     @property
     def unanswered(self) -> int:
         """Return how many steps were expected and not answered."""
-        return int((self._pushed - self._done).sum())
+        return sum(self._pushed) - int(self._done.sum())
 
     @property
     def last(self) -> float:
@@ -130,15 +130,18 @@ def play(
         patience: Seconds; if an answer comes later than that, no more is pushed.
         ending: Seconds that the last answers may take.
     """
-    clock.start(streams, time.perf_counter() + 0.05)
-    refused, given_up = 0, False
+    now = time.perf_counter()
+    clock.start(streams, now + 0.05)
+    refused, given_up, tick = 0, False, min(_TICK, clock.step / 8)
     for number in range(len(streams) * steps):
         step, k = divmod(number, len(streams))
         due = clock.due(k, step)
-        if number % _LOOK == 0 and (given_up := max(clock.last, time.perf_counter() - due) > patience):
+        looks = patience < np.inf and number % _LOOK == 0
+        if looks and (given_up := max(clock.last, time.perf_counter() - due) > patience):
             break
-        if (wait := due - time.perf_counter()) > 0:
-            time.sleep(max(wait, min(_TICK, clock.step / 8)))
+        while due > now:
+            time.sleep(max(due - now, tick))
+            now = time.perf_counter()
         clock.expect(k)
         try:
             pool.push(streams[k], block(k, step))
