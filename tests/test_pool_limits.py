@@ -338,3 +338,14 @@ def test_a_forged_snapshot_breaks_only_its_own_stream() -> None:
         settle(pool)
     for stream in ids:
         assert finals(pool.close(stream)) == alone(model, [("push", block)])
+
+
+def test_just_as_much_as_may_wait_is_taken_at_any_rate() -> None:
+    """2 s at 44.1 kHz are 32,000 samples of the model, not a millionth of one more."""
+    with StreamPool(Model.open(), 1, workers=0, max_waiting=2.0) as pool:
+        for rate in (8000, 11025, 22050, 44100, 48000, 96000):
+            stream = pool.open(sample_rate=rate)
+            pool.push(stream, np.zeros(2 * rate, np.float32))
+            with pytest.raises(OverloadError):
+                pool.push(stream, np.zeros(rate, np.float32))
+            pool.close(stream)

@@ -38,7 +38,7 @@ class _Slot:
     stream: Stream
     posteriors: Posteriors
     queue: StepQueue
-    scale: float  # samples of the model for one of the source
+    rate: int  # of the source, Hz
     gaps: bool  # whether samples that are not finite are gaps
     ready: int = 0  # steps that wait, as long as it is queued
     events: list[Event] = field(default_factory=list)
@@ -160,7 +160,7 @@ class StreamPool:
             else:
                 stream = Stream.restore(self._model, snapshot, row)
             posteriors = stream.posteriors
-            facts = posteriors.queue, self._rate / posteriors.sample_rate, stream.invalid == "gap"
+            facts = posteriors.queue, posteriors.sample_rate, stream.invalid == "gap"
             slot = _Slot(self._next, self._free.pop(), stream, posteriors, *facts)
             self._slots[slot.id] = slot
             self._next += 1
@@ -283,7 +283,7 @@ class StreamPool:
             samples = len(block)  # type: ignore[arg-type]
         except TypeError:  # it will be refused for what it is
             samples = 0
-        waiting = slot.queue.pending.count + samples * slot.scale
+        waiting = slot.queue.pending.count + samples * self._rate / slot.rate
         if waiting > self._max_waiting * self._rate:
             seconds = waiting / self._rate
             raise OverloadError(

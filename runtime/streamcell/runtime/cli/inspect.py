@@ -150,7 +150,8 @@ def _states(manifest: "Manifest") -> Iterator[tuple[str, str]]:
 
 
 def _call(manifest: "Manifest") -> str:
-    steps = "any number of steps" if manifest.steps_per_call is None else f"exactly {manifest.steps_per_call} steps"
+    fixed = manifest.steps_per_call
+    steps = "any number of steps" if fixed is None else f"exactly {fixed} step{'s' * (fixed > 1)}"
     shared = (
         "streams may share it" if manifest.batch_invariant else "streams run one by one, as sharing changes answers"
     )
