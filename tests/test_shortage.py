@@ -71,7 +71,18 @@ def gpu() -> object:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
-@pytest.mark.parametrize(("ask", "where"), [(huge_tensor, "CPU"), (huge_array, "CPU"), (gpu, "GPU")])
+def module() -> object:
+    raise ImportError("/somewhere/_mt19937.cpython-311-x86_64-linux-gnu.so: failed to map segment from shared object")
+
+
+def primitive() -> object:
+    raise RuntimeError("could not create a primitive")
+
+
+@pytest.mark.parametrize(
+    ("ask", "where"),
+    [(huge_tensor, "CPU"), (huge_array, "CPU"), (gpu, "GPU"), (module, "CPU"), (primitive, "CPU")],
+)
 def test_every_form_is_understood(ask: Callable[[], object], where: str) -> None:
     with (
         pytest.raises(ShortageError, match=rf"^out of memory on the {where}; buy more$"),
@@ -84,6 +95,10 @@ def test_other_errors_stay_what_they_are() -> None:
     with pytest.raises(RuntimeError, match="must match") as caught, explain_shortage(lambda: ""):
         torch.zeros(2) + torch.zeros(3)
     assert not isinstance(caught.value, ShortageError)
+    with pytest.raises(RuntimeError, match="descriptor"), explain_shortage(lambda: ""):
+        raise RuntimeError("could not create a primitive descriptor for an LSTM")
+    with pytest.raises(ImportError, match="nothing"), explain_shortage(lambda: ""):
+        raise ImportError("No module named 'nothing'")
 
 
 def test_only_keys_that_a_recipe_has_are_named() -> None:

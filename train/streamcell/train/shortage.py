@@ -10,7 +10,16 @@ import torch
 
 from streamcell.runtime.errors import StreamcellError
 
-_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "can't start new thread")
+_SIGNS = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "can't start new thread",
+    "failed to map segment",  # of a module that is only loaded where it is first used
+)
+_BARE_SIGNS = ("could not create a primitive",)  # oneDNN; longer messages of it mean something else
 _HUNGRY = ("train.lanes", "train.chunk_steps", "model.hidden", "model.layers")
 """The keys of a recipe that memory grows with, the most telling first."""
 
@@ -24,10 +33,11 @@ def explain_shortage(advice: Callable[[], str]) -> Iterator[None]:
     """Turn every form of running out of memory into a `ShortageError` that ends with what `advice` says then."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, ImportError) as error:
         gpu = isinstance(error, torch.OutOfMemoryError)
         said = str(error).lower()
-        if not gpu and not isinstance(error, MemoryError) and not any(sign in said for sign in _SIGNS):
+        told = said in _BARE_SIGNS or any(sign in said for sign in _SIGNS)
+        if not (gpu or told or isinstance(error, MemoryError)):
             raise
         raise ShortageError(f"out of memory on the {'GPU' if gpu else 'CPU'}; {advice()}") from error
 
