@@ -1,51 +1,25 @@
 """Many streams, one batched step: each hears only itself, and has its own rate, position and state."""
 
-import math
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from threading import Condition, RLock, Semaphore, Thread
+from threading import Semaphore, Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from streamcell.runtime.errors import InputError, ModelError, OverloadError, StreamcellError
-from streamcell.runtime.events import Event, is_final
+from streamcell.runtime.events import Event
+from streamcell.runtime.line import Line
 from streamcell.runtime.model import Model
-from streamcell.runtime.posteriors import Posteriors
 from streamcell.runtime.resample import Quality
 from streamcell.runtime.rows import MOST_ROWS, Row, Rows
+from streamcell.runtime.slot import Slot
 from streamcell.runtime.state import State
-from streamcell.runtime.step_queue import StepQueue
 from streamcell.runtime.stream import Invalid, Stream
+from streamcell.runtime.together import Together
 
 __all__ = ["StreamPool"]
-
-_MOST_STEPS = 16  # of one call
-_MOST_EVENTS = 10_000  # of one stream, until they are fetched
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """One open stream."""
-
-    id: int
-    row: int
-    stream: Stream
-    posteriors: Posteriors
-    queue: StepQueue
-    rate: int  # of the source, Hz
-    gaps: bool  # whether samples that are not finite are gaps
-    ready: int = 0  # steps that wait, as long as it is queued
-    events: list[Event] = field(default_factory=list)
-    since: float = 0.0  # when it became ready
-    queued: bool = False
-    busy: bool = False  # its row is being stepped, or something else is being done that nobody may come between
-    error: StreamcellError | None = None
 
 
 class StreamPool:
@@ -102,15 +76,14 @@ class StreamPool:
         if not max_waiting >= step:
             raise InputError(f"max_waiting must be at least one call of the model, {step:g} s; got {max_waiting:g}")
         Stream(model)  # what cannot be decoded is said now
-        self._model, self._rows, self._notify = model, Rows(model, capacity), notify
-        self._capacity, self._wait, self._max_waiting = capacity, max_latency_ms / 1000, max_waiting
-        self._rate = model.manifest.input.sample_rate
+        self._model, self._rows, self._notify, self._capacity = model, Rows(model, capacity), notify, capacity
+        self._most = max_waiting * model.manifest.input.sample_rate  # samples
         self._batch = max_batch if model.manifest.batch_invariant else 1
-        self._free, self._slots, self._next = list(range(capacity))[::-1], dict[int, _Slot](), 0
-        self._queue: deque[_Slot] = deque()
+        self._line = Line(self._batch, max_latency_ms / 1000)
+        self._lock = self._line.lock
+        self._together = Together(model, self._rows, self._lock)
+        self._free, self._slots, self._next = list(range(capacity))[::-1], dict[int, Slot](), 0
         self._died: BaseException | None = None
-        self._lock, self._ended, self._running = RLock(), False, 0
-        self._ready, self._idle = Condition(self._lock), Condition(self._lock)  # for workers, for everybody else
         warm = Semaphore(0)
         self._workers = [
             Thread(target=self._work, args=[warm], name=f"streamcell-{i}", daemon=True) for i in range(workers)
@@ -159,12 +132,10 @@ class StreamPool:
                 stream = Stream(self._model, sample_rate, quality, invalid, row)
             else:
                 stream = Stream.restore(self._model, snapshot, row)
-            posteriors = stream.posteriors
-            facts = posteriors.queue, posteriors.sample_rate, stream.invalid == "gap"
-            slot = _Slot(self._next, self._free.pop(), stream, posteriors, *facts)
+            slot = Slot(self._next, self._free.pop(), stream, self._most)
             self._slots[slot.id] = slot
             self._next += 1
-            self._enqueue(slot)
+            self._line.join(slot)
             return slot.id
 
     def push(self, stream: int, block: ArrayLike) -> None:
@@ -179,20 +150,24 @@ class StreamPool:
             InputError: If the block does not fit or there is no such stream. Nothing has changed then.
             ModelError: If the model failed on this stream before.
         """
+        slot = self._slot(stream)
+        step = slot.whole_step(block)  # before the lock: while samples are looked at, other threads run
         with self._lock:
-            slot = self._slot(stream)
-            self._check_room(slot, block)
-            if not (slot.gaps and slot.stream.in_gap):
+            if step is not None and slot.keep(step):
+                self._line.join(slot)
+                return
+            slot.check_room(block)
+            if not slot.stream.in_gap:
                 try:
-                    slot.posteriors.take(block)
+                    slot.take(block)
                 except InputError:
-                    if not slot.gaps:
+                    if slot.stream.invalid == "error":
                         raise
                 else:
-                    self._enqueue(slot)
+                    self._line.join(slot)
                     return
         with self._alone(stream) as slot:
-            slot.events += filter(is_final, slot.stream.push(block))
+            slot.tell(slot.stream.push(block))
 
     def events(self, stream: int) -> list[Event]:
         """Return what became known of a stream since the last call, and the segment that goes on.
@@ -202,23 +177,21 @@ class StreamPool:
             ModelError: If the model failed on this stream; nothing more will come then.
         """
         with self._lock:
-            slot = self._slot(stream)
-            events, slot.events = slot.events, []
-            return [*events, *slot.stream.partial()]
+            return self._slot(stream).fetch()
 
     def gap(self, stream: int, samples: int, reason: str = "missing") -> None:
         """Say that samples of a stream were lost here, as `Stream.gap` does; what waits is stepped first."""
         with self._lock:
-            self._check_events(self._slot(stream))
+            self._slot(stream).check_events()
         with self._alone(stream) as slot:
-            slot.events += filter(is_final, slot.stream.gap(samples, reason))
+            slot.tell(slot.stream.gap(samples, reason))
 
     def reset(self, stream: int, reason: str = "asked") -> None:
         """Begin a stream anew, as `Stream.reset` does."""
         with self._lock:
-            self._check_events(self._slot(stream))
+            self._slot(stream).check_events()
         with self._alone(stream) as slot:
-            slot.events += slot.stream.reset(reason)
+            slot.tell(slot.stream.reset(reason))
 
     def snapshot(self, stream: int) -> bytes:
         """Return all of a stream as bytes, as `Stream.snapshot` does, for `open` or `Stream.restore`.
@@ -245,26 +218,24 @@ class StreamPool:
     def step(self) -> int:
         """Step those who have waited longest, in this thread; return how many there were, 0 if nobody was ready."""
         with self._lock:
-            if not self._queue:
-                return 0
-            batch, steps, x = self._pick()
-        self._run(batch, steps, x)
+            batch = self._line.take()
+        if batch:
+            self._run(batch)
         return len(batch)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nobody is ready or being stepped; say whether it came to that within ``timeout`` seconds."""
         with self._lock:
-            return self._idle.wait_for(lambda: not self._queue and not self._running, timeout)
+            return self._line.wait(timeout)
 
     def shutdown(self) -> None:
         """End the workers; open streams stay as they are and can still be saved or closed."""
         with self._lock:
-            self._ended = True
-            self._ready.notify_all()
+            self._line.end()
         for worker in self._workers:
             worker.join()
 
-    def _slot(self, stream: int) -> _Slot:
+    def _slot(self, stream: int) -> Slot:
         slot = self._slots.get(stream)
         if self._died is not None:
             raise StreamcellError(f"a worker of the pool has died: {self._died!r}") from self._died
@@ -278,62 +249,16 @@ class StreamPool:
         if stream in self._slots:
             self._free.append(self._slots.pop(stream).row)
 
-    def _check_room(self, slot: _Slot, block: ArrayLike) -> None:
-        try:
-            samples = len(block)  # type: ignore[arg-type]
-        except TypeError:  # it will be refused for what it is
-            samples = 0
-        waiting = slot.queue.pending.count + samples * self._rate / slot.rate
-        if waiting > self._max_waiting * self._rate:
-            seconds = waiting / self._rate
-            raise OverloadError(
-                f"stream {slot.id} would have {seconds:.2f} s waiting, at most {self._max_waiting:g} s may; push less "
-                "at a time, wait for it to be stepped, or report what cannot wait as gap()"
-            )
-        self._check_events(slot)
-
-    def _check_events(self, slot: _Slot) -> None:
-        if len(slot.events) >= _MOST_EVENTS:
-            raise OverloadError(f"stream {slot.id} has {len(slot.events)} events waiting; fetch them with events()")
-
-    def _enqueue(self, slot: _Slot) -> None:
-        slot.ready = slot.queue.ready
-        if slot.queued or slot.busy or slot.error is not None or not slot.ready:
-            return
-        slot.queued, slot.since = True, time.monotonic()
-        self._queue.append(slot)
-        ready = len(self._queue)
-        if ready == 1 or ready >= self._batch:  # the first begins a worker's patience, a full batch ends it
-            self._ready.notify()
-
     @contextmanager
-    def _alone(self, stream: int) -> Iterator[_Slot]:
+    def _alone(self, stream: int) -> Iterator[Slot]:
         """Keep workers off a stream, step what waits, and hand it over."""
-        with self._lock:
-            slot = self._slot(stream)
-            self._idle.wait_for(lambda: not slot.busy)
-            self._slot(stream)  # it may have failed meanwhile
-            slot.busy = True
-            if slot.queued:
-                self._queue.remove(slot)
-                slot.queued = False
-            self._running += 1
-        try:
-            slot.events += filter(is_final, slot.stream.run())
-            yield slot
-        except ModelError as error:
-            slot.error = error
-            raise
-        finally:
-            self._release([slot])
-
-    def _release(self, batch: Sequence[_Slot]) -> None:
-        with self._lock:
-            for slot in batch:
-                slot.busy = False
-                self._enqueue(slot)
-            self._running -= 1
-            self._idle.notify_all()
+        with self._line.alone(lambda: self._slot(stream)) as slot:
+            try:
+                slot.run()
+                yield slot
+            except ModelError as error:
+                slot.error = error
+                raise
 
     def _work(self, warm: Semaphore) -> None:
         try:
@@ -342,73 +267,20 @@ class StreamPool:
             warm.release()
         while True:
             with self._lock:
-                while not self._ended and (patience := self._patience()) > 0:
-                    self._ready.wait(None if patience == math.inf else patience)
-                if self._ended:
-                    return
-                batch, steps, x = self._pick()
+                batch = self._line.wait_and_take()
+            if not batch:
+                return
             try:
-                self._run(batch, steps, x)
+                self._run(batch)
             except BaseException as error:
                 self._died = error
                 raise
 
-    def _patience(self) -> float:
-        """Return for how many seconds more to wait for company."""
-        if not self._queue:
-            return math.inf
-        full = len(self._queue) >= self._batch
-        return 0.0 if full else self._queue[0].since + self._wait - time.monotonic()
-
-    def _pick(self) -> tuple[list[_Slot], int, NDArray[np.float32]]:
-        """Take those who have waited longest off the queue, with what they are to be stepped on."""
-        batch = [self._queue.popleft() for _ in range(min(self._batch, len(self._queue)))]
-        ready = min([slot.ready for slot in batch] + [_MOST_STEPS])
-        steps = self._model.manifest.steps_per_call or 1 << max(ready.bit_length() - 1, 0)
-        for slot in batch:
-            slot.queued, slot.busy = False, True
-        self._running += 1
-        waiting = [slot.queue.peek(steps) for slot in batch]
-        return batch, steps, np.concatenate(waiting).reshape(len(batch), *waiting[0].shape)
-
-    def _run(self, batch: list[_Slot], steps: int, x: NDArray[np.float32]) -> None:
-        """Step streams together and let each hear its part of the answer."""
+    def _run(self, batch: list[Slot]) -> None:
         try:
-            self._step(batch, steps, x)
+            steps = self._together.step(batch)
         finally:
-            self._release(batch)
+            with self._lock:
+                self._line.give_back(batch)
         if self._notify is not None:
             self._notify([slot.id for slot in batch], steps)
-
-    def _step(self, batch: list[_Slot], steps: int, x: NDArray[np.float32]) -> None:
-        try:
-            values = self._rows.run([slot.row for slot in batch], steps, x)
-        except ModelError as error:
-            if len(batch) == 1:
-                batch[0].error = error
-                return
-            for i, slot in enumerate(batch):  # one of them may be to blame
-                self._step([slot], steps, x[i : i + 1])
-            return
-        good: list[bool] = np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1)).tolist()
-        if not all(good):
-            values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-        items = batch[0].stream.decoder.read(values.reshape(-1, values.shape[2]))
-        with self._lock:
-            for i, slot in enumerate(batch):
-                try:
-                    plain = steps == 1 and good[i]
-                    found: Sequence[Event] | None = slot.stream.accept_one(items[i]) if plain else None
-                    if found is None:
-                        found = _hear(slot, values[i], items[i * steps : (i + 1) * steps], good=good[i])
-                    slot.events += found
-                except StreamcellError as error:  # what goes wrong with one stream stays there
-                    slot.error = error
-
-
-def _hear(slot: _Slot, values: NDArray[np.float32], items: list[Any], *, good: bool) -> Sequence[Event]:
-    """Give a stream its part of the answer; return final events."""
-    spans = slot.queue.accept(values)
-    if not good:
-        raise ModelError("the model gave values that are not finite; its weights or its input are broken")
-    return slot.stream.accept(spans, items)

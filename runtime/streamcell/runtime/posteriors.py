@@ -1,7 +1,7 @@
 """From a source's blocks to the model's answers, frame by frame on one clock."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy import ndarray, vdot
@@ -123,14 +123,7 @@ class Posteriors:
         Raises:
             ModelError: If the model fails.
         """
-        if (
-            self._stepper is None
-            or type(block) is not ndarray
-            or block.dtype is not _FLOAT32
-            or block.shape != self._shape
-            or self._queue.pending.count
-            or not vdot(block, block) <= QUIET
-        ):
+        if self._stepper is None or self._queue.pending.count or not self.is_step(block):
             return None
         values = self._stepper.advance_once(block)
         at = self._at
@@ -138,6 +131,16 @@ class Posteriors:
         self.frame = at.steps - self._look_ahead + at.shift
         at.steps += 1
         return values
+
+    def is_step(self, block: ArrayLike) -> TypeGuard[NDArray[np.float32]]:
+        """Tell whether a block is just one step, all is well with it and it waits as it is: only live sound does."""
+        return (
+            self._direct
+            and type(block) is ndarray
+            and block.dtype is _FLOAT32
+            and block.shape == self._shape
+            and bool(vdot(block, block) <= QUIET)
+        )
 
     def take(self, block: ArrayLike) -> None:
         """Take the next samples as `push` does, and let them wait: for who runs the steps of many streams together.
@@ -169,7 +172,7 @@ class Posteriors:
 
         They hear silence after the end; frames wholly after it are dropped. Less than one step of sound has no frame.
         """
-        self._plain, self._stepper = False, None  # also if what follows fails
+        self._plain, self._direct, self._stepper = False, False, None  # also if what follows fails
         frames, self._at.flushed = list(self._end()), True
         return frames
 
@@ -255,8 +258,10 @@ class Posteriors:
     def _set_quick(self) -> None:
         """Note where blocks wait as they come; keep the stepper where one of one step needs nothing but a run."""
         queue, at = self._queue, self._at
-        self._plain = self._audio and not (at.flushed or self._resampler.converts)
-        quick = queue.rule is None and queue.together == 1 and not (at.flushed or at.jumps or self._resampler.converts)
+        as_it_is = not (at.flushed or self._resampler.converts)
+        self._plain = self._audio and as_it_is
+        self._direct = as_it_is and queue.rule is None and queue.together == 1
+        quick = self._direct and not at.jumps
         self._stepper = queue.runs if quick and isinstance(queue.runs, Stepper) else None
 
     def _take_over(self, resampler: Resampler) -> None:

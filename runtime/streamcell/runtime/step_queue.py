@@ -52,7 +52,9 @@ class StepQueue:
         at: Which step is which frame.
         pending: The samples.
         runs: What keeps the state.
+        rate: The model's, Hz.
         rule: When the state begins anew, or None for never.
+        samples: Of a step.
         together: How many steps wait for each other.
     """
 
@@ -60,7 +62,8 @@ class StepQueue:
 
     def __init__(self, model: Model, sample_rate: int, together: int, steps: Steps | None = None) -> None:
         spec = model.manifest.input
-        self._row, self._samples = (spec.channels,) if spec.kind == "features" else (), spec.samples_per_step
+        self._row = (spec.channels,) if spec.kind == "features" else ()
+        self.samples, self.rate = spec.samples_per_step, spec.sample_rate
         self._fixed = model.manifest.steps_per_call
         self.together = self._fixed or together
         self.runs: Steps = Stepper(model) if steps is None else steps
@@ -79,11 +82,15 @@ class StepQueue:
     @property
     def ready(self) -> int:
         """Return how many steps can be run on what waits."""
-        return self.pending.count // self._samples // self.together * self.together
+        return self.pending.count // self.samples // self.together * self.together
 
     def peek(self, steps: int) -> NDArray[np.float32]:
         """Return what the next ``steps`` steps are to be run on, until more is taken."""
-        return self.pending.peek(steps * self._samples)
+        return self.pending.peek(steps * self.samples)
+
+    def put(self, samples: bytes) -> None:
+        """Let float32 samples or rows of features wait."""
+        self.pending.append(np.frombuffer(samples, np.float32).reshape(-1, *self._row))
 
     def accept(self, values: NDArray[np.float32], stop: int | None = None) -> list[Span]:
         """Take the first output of the steps that `peek` gave; drop those, and say which frames came of them.
@@ -99,19 +106,9 @@ class StepQueue:
             ModelError: If the model fails on what a fresh state hears first.
         """
         if self.rule is None:
-            self.pending.drop(len(values) * self._samples)
+            self.pending.drop(len(values) * self.samples)
             return self.at.accept(len(values), stop)
         return self._obey(self.rule, values, stop)
-
-    def accept_one(self) -> int | None:
-        """Take the output of one step as `accept` does, where that is all there is to do: return its frame.
-
-        Else return None, and nothing is taken.
-        """
-        if self.rule is not None or (frame := self.at.accept_one()) is None:
-            return None
-        self.pending.drop(self._samples)
-        return frame
 
     def answers(self, stop: int | None = None) -> Iterator[tuple[NDArray[np.float32], list[Span]]]:
         """Run the steps that are ready, of a file in full calls; yield each call's answer, valid until the next.
@@ -122,7 +119,7 @@ class StepQueue:
         Raises:
             ModelError: If the model fails. Values are not checked.
         """
-        left = self.ready if stop is None else self.pending.count // self._samples
+        left = self.ready if stop is None else self.pending.count // self.samples
         while left >= (self._fixed or 1):
             steps, before = _call(left, self._fixed), self.at.steps
             values = self.runs.advance(self.peek(steps))
@@ -154,7 +151,7 @@ class StepQueue:
             ModelError: If something is of a wrong type.
             ValueError: If it cannot have been saved.
         """
-        pending, most = arrays["pending"], self._samples * (self._fixed or MOST_STEPS)
+        pending, most = arrays["pending"], self.samples * (self._fixed or MOST_STEPS)
         fits = pending.shape[1:] == self._row and len(pending) < most
         if pending.dtype != np.float32 or not fits or not np.isfinite(pending).all() or state.batch != 1:
             raise ValueError(f"{pending.dtype} {list(pending.shape)} cannot wait for a call with {state.batch} streams")
@@ -168,7 +165,7 @@ class StepQueue:
         """Do as `accept`, up to the frame after which the state begins anew."""
         steps, reason = rule.find(values, self.at.early)
         rule.keep(self.peek(steps))
-        self.pending.drop(steps * self._samples)
+        self.pending.drop(steps * self.samples)
         spans = self.at.accept(steps, stop)
         if rule.reason and spans:
             spans[0] = spans[0]._replace(reset=rule.reason)

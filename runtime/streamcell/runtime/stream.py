@@ -266,14 +266,15 @@ class Stream:
     def accept_one(self, item: Any) -> list[Segment] | None:
         """Hear what the model said of one step, run elsewhere, where nothing is in the way: return final segments.
 
-        Else return None, and nothing has changed: `StepQueue.accept` and `accept` are to hear it.
+        Else return None, and nothing has changed: `Timeline.accept` and `accept` are to hear it.
 
         Args:
             item: As the decoder reads it.
         """
-        if self._waiting or self._endpointer is not None or (frame := self._queue.accept_one()) is None:
+        at = self._queue.at
+        if self._waiting or self._endpointer is not None or (frame := at.accept_one()) is None:
             return None
-        return self._decoder.take(frame, self._queue.at.origin, [item])
+        return self._decoder.take(frame, at.origin, [item])
 
     def partial(self) -> list[Segment]:
         """Return the segments that go on, as far as they are known."""

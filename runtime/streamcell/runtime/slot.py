@@ -1,0 +1,166 @@
+"""One open stream of a pool: the steps that wait to be run, and what became of those that were."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamcell.runtime.errors import OverloadError, StreamcellError
+from streamcell.runtime.events import Event, is_final
+from streamcell.runtime.stream import Stream
+
+__all__ = ["Slot"]
+
+_MOST_EVENTS = 10_000  # until they are fetched
+
+
+class Slot:
+    """Keep a stream's samples until they are stepped together with others', and its events until they are fetched.
+
+    A block that is just one step of the model, as live sources send them, waits as bytes: taking and drawing it is all
+    that a pool does most of the time, and neither lets another thread in between. Everything else waits in the stream's
+    own queue. Only one of the two places holds anything at a time. All but `whole_step` is done with the pool's lock
+    held, or while the stream is ``busy``.
+
+    Args:
+        number: Of the stream.
+        row: Where its state lies.
+        stream: The stream, whose steps are run elsewhere.
+        most: Samples that may wait, at the model's rate.
+
+    Attributes:
+        events: What became known and was not fetched.
+        error: What went wrong; then the stream has ended.
+        since: When it became ready, on the clock of `time.monotonic`.
+        queued: Whether it stands in line to be stepped.
+        busy: Whether it is being stepped, or something else is being done that nobody may come between.
+    """
+
+    __slots__ = (
+        "_at",
+        "_most",
+        "_posteriors",
+        "_queue",
+        "_samples",
+        "_whole",
+        "busy",
+        "error",
+        "events",
+        "id",
+        "queued",
+        "row",
+        "since",
+        "stream",
+    )
+
+    def __init__(self, number: int, row: int, stream: Stream, most: float) -> None:
+        self.id, self.row, self.stream = number, row, stream
+        self._posteriors, self._queue, self._most = stream.posteriors, stream.posteriors.queue, most
+        self._at, self._samples = self._queue.at, self._queue.samples
+        self._whole: deque[bytes] = deque()  # steps
+        self.events: list[Event] = []
+        self.error: StreamcellError | None = None
+        self.since, self.queued, self.busy = 0.0, False, False
+
+    @property
+    def ready(self) -> int:
+        """Return how many steps can be run on what waits."""
+        return len(self._whole) or self._queue.ready
+
+    def whole_step(self, block: ArrayLike) -> bytes | None:
+        """Return a copy of a block for `keep`, if it is just one step and nothing is to be done about it."""
+        return block.tobytes() if self._posteriors.is_step(block) and not self.stream.in_gap else None
+
+    def keep(self, step: bytes) -> bool:
+        """Let a whole step wait, if there is room and nothing waits elsewhere; else return False."""
+        whole = self._whole
+        if self._queue.pending.count or (len(whole) + 1) * self._samples > self._most or self.full:
+            return False
+        whole.append(step)
+        self._at.clock += self._samples
+        return True
+
+    def take(self, block: ArrayLike) -> None:
+        """Let any block wait.
+
+        Raises:
+            InputError: If it does not fit.
+        """
+        self._unpack()
+        self._posteriors.take(block)
+
+    def draw(self, steps: int) -> bytes:
+        """Return what the next steps are to be run on; they wait no more, but where a reset may send them back."""
+        if self._whole:
+            return self._whole.popleft() if steps == 1 else b"".join([self._whole.popleft() for _ in range(steps)])
+        data = self._queue.peek(steps).tobytes()
+        if self._queue.rule is None:
+            self._queue.pending.drop(steps * self._samples)
+        return data
+
+    def hear_one(self, item: Any) -> bool:
+        """Hear what the model said of one drawn step where nothing is in the way; else return False."""
+        if self._queue.rule is not None or (found := self.stream.accept_one(item)) is None:
+            return False
+        self.events += found
+        return True
+
+    def hear(self, values: NDArray[np.float32], items: list[Any]) -> None:
+        """Hear what the model said of drawn steps.
+
+        Args:
+            values: `[T, C]`.
+            items: The same as the decoder reads it.
+
+        Raises:
+            ModelError: If the model fails on what a fresh state hears first.
+        """
+        queue = self._queue
+        spans = queue.at.accept(len(values)) if queue.rule is None else queue.accept(values)
+        self.events += self.stream.accept(spans, items)
+
+    def run(self) -> None:
+        """Run by itself what waits."""
+        self._unpack()
+        self.tell(self.stream.run())
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Add those events that are final."""
+        self.events += filter(is_final, events)
+
+    def fetch(self) -> list[Event]:
+        """Return the events since the last call, and the segment that goes on."""
+        events, self.events = self.events, []
+        return [*events, *self.stream.partial()]
+
+    @property
+    def full(self) -> bool:
+        """Tell whether too many events wait."""
+        return len(self.events) >= _MOST_EVENTS
+
+    def check_events(self) -> None:
+        """Raise `OverloadError` if too many events wait."""
+        if self.full:
+            raise OverloadError(f"stream {self.id} has {len(self.events)} events waiting; fetch them with events()")
+
+    def check_room(self, block: ArrayLike) -> None:
+        """Raise `OverloadError` if there is no room for a block, or too many events wait."""
+        try:
+            samples = len(block)  # type: ignore[arg-type]
+        except TypeError:  # it will be refused for what it is
+            samples = 0
+        rate, waits = self._queue.rate, self._queue.pending.count + len(self._whole) * self._samples
+        waiting = waits + samples * rate / self.stream.sample_rate
+        if waiting > self._most:
+            raise OverloadError(
+                f"stream {self.id} would have {waiting / rate:.2f} s waiting, at most {self._most / rate:g} s may; "
+                "push less at a time, wait for it to be stepped, or report what cannot wait as gap()"
+            )
+        self.check_events()
+
+    def _unpack(self) -> None:
+        """Have whole steps wait in the stream's queue."""
+        while self._whole:
+            self._queue.put(self._whole.popleft())
