@@ -59,7 +59,7 @@ def main() -> None:
     steps = round(args.seconds / spec.seconds_per_step)
     size = steps * spec.samples_per_step
     sound = np.tile(sound, size // len(sound) + 2)
-    starts = np.random.default_rng(0).integers(0, len(sound) - size, args.streams)
+    starts = np.random.default_rng(0).integers(0, len(sound) - size, args.streams).tolist()
 
     def block(k: int, step: int) -> NDArray[np.float32]:
         begin = starts[k] + step * spec.samples_per_step

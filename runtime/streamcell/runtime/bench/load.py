@@ -1,7 +1,8 @@
 """Many live streams at once: arrivals that are staggered, and the delay of each answer."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -67,44 +68,58 @@ class Clock:
         """Begin anew with these streams at ``begin``, a time of `time.perf_counter`."""
         with self._lock:
             self._begin, self._places = begin, {stream: k for k, stream in enumerate(streams)}
-            self._pushed, self._done = [0] * len(streams), np.zeros(len(streams), np.int64)
             self._offsets = np.arange(len(streams)) / max(1, len(streams))
+            self._pushed, self._done = [0] * len(streams), np.zeros(len(streams), np.int64)
+            self._told: deque[tuple[float, Sequence[int], int]] = deque()  # not yet in what follows
             self._delays: list[NDArray[np.float64]] = []
 
     def due(self, k: int, step: int) -> float:
         """Return when a step of stream k is due, on the clock of `time.perf_counter`."""
         return self._begin + (k / len(self._places) + step + 1) * self.step
 
+    def dues(self, step: int) -> list[float]:
+        """Return when a step of each stream is due."""
+        times: list[float] = (self._begin + (self._offsets + (step + 1)) * self.step).tolist()
+        return times
+
     def expect(self, k: int) -> None:
         """Take note that the next step of stream k is about to be pushed."""
         self._pushed[k] += 1
 
     def answered(self, streams: Sequence[int], steps: int) -> None:
-        """Take note that these were just stepped, each by so many of the model's steps."""
-        now = time.perf_counter()
-        with self._lock:
-            index = np.array([self._places[stream] for stream in streams if stream in self._places], np.intp)
-            steps //= self._unit
-            number = self._done[index] + np.arange(1, steps + 1)[:, None]
-            self._delays.append((now - self._begin - (self._offsets[index] + number) * self.step).ravel())
-            self._done[index] += steps
+        """Take note that these were just stepped, each by so many of the model's steps; reckon when somebody asks."""
+        self._told.append((time.perf_counter(), streams, steps))
 
     @property
     def unanswered(self) -> int:
         """Return how many steps were expected and not answered."""
-        return sum(self._pushed) - int(self._done.sum())
+        return sum(self._pushed) - sum(map(len, self.delays))
 
     @property
     def last(self) -> float:
         """Return the largest delay of the last call of the model, in seconds."""
         with self._lock:
+            self._catch_up()
             return float(self._delays[-1].max(initial=0.0)) if self._delays else 0.0
 
     @property
     def delays(self) -> list[NDArray[np.float64]]:
         """Return the delays in seconds, an array for each call of the model."""
         with self._lock:
+            self._catch_up()
             return list(self._delays)
+
+    def _catch_up(self) -> None:
+        while self._told:
+            self._delays.append(self._reckon(*self._told.popleft()))
+
+    def _reckon(self, now: float, streams: Sequence[int], steps: int) -> NDArray[np.float64]:
+        index = np.array([self._places[stream] for stream in streams if stream in self._places], np.intp)
+        steps //= self._unit
+        number = self._done[index] + np.arange(1, steps + 1)[:, None]
+        self._done[index] += steps
+        delays: NDArray[np.float64] = (now - self._begin - (self._offsets[index] + number) * self.step).ravel()
+        return delays
 
 
 def play(
@@ -132,19 +147,16 @@ def play(
     """
     now = time.perf_counter()
     clock.start(streams, now + 0.05)
-    refused, given_up, tick = 0, False, min(_TICK, clock.step / 8)
-    for number in range(len(streams) * steps):
-        step, k = divmod(number, len(streams))
-        due = clock.due(k, step)
-        looks = patience < np.inf and number % _LOOK == 0
-        if looks and (given_up := max(clock.last, time.perf_counter() - due) > patience):
+    refused, given_up, tick, hurry = 0, False, min(_TICK, clock.step / 8), patience < np.inf
+    for k, stream, step, due in _arrivals(clock, streams, steps):
+        if hurry and k % _LOOK == 0 and (given_up := max(clock.last, time.perf_counter() - due) > patience):
             break
         while due > now:
             time.sleep(max(due - now, tick))
             now = time.perf_counter()
         clock.expect(k)
         try:
-            pool.push(streams[k], block(k, step))
+            pool.push(stream, block(k, step))
         except OverloadError:
             refused += 1
     pool.wait(ending)
@@ -153,3 +165,10 @@ def play(
     calls = clock.delays
     lost = max(0, clock.unanswered - refused)
     return Played(np.concatenate([np.zeros(0), *calls]), len(calls), refused, lost, given_up)
+
+
+def _arrivals(clock: Clock, streams: Sequence[int], steps: int) -> Iterator[tuple[int, int, int, float]]:
+    """Yield a stream's place, its number, its step and when that is due, in order of time."""
+    for step in range(steps):
+        for k, (stream, due) in enumerate(zip(streams, clock.dues(step), strict=True)):
+            yield k, stream, step, due
