@@ -1,5 +1,6 @@
 """What a source hands over: blocks of samples or features, checked before they reach a stream."""
 
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -9,9 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.errors import InputError
 
-__all__ = ["QUIET", "as_features", "as_samples", "finite_runs", "is_quiet"]
+__all__ = ["QUIET", "as_features", "as_samples", "as_step", "finite_runs", "is_quiet"]
 
 _LOUDEST = 64.0  # far above any overshoot of a lossy codec, far below 16-bit numbers passed as float
+_FLOAT32 = np.dtype(np.float32)
+_HIGHEST = 3 if sys.byteorder == "little" else 0  # of the bytes of a float32: sign and most of the exponent
+_SMALL = bytes([*range(0x42), *range(0x80, 0xC2)])  # that byte of numbers below 32, and of negative ones
 
 QUIET = _LOUDEST**2
 """Sum of squares up to which no sample can be too loud."""
@@ -90,6 +94,22 @@ def _complaint(array: NDArray[np.floating[Any]]) -> str:
 def is_quiet(samples: NDArray[np.floating[Any]]) -> bool:
     """Tell, in one pass, that all samples are finite and far from too loud; what is not quiet may still be right."""
     return bool(np.vdot(samples, samples) <= QUIET)  # NaN is not
+
+
+def as_step(block: ArrayLike, shape: tuple[int, ...]) -> bytes | None:
+    """Return the bytes of a block that is float32 of just this shape, all of it below 32; None for all others.
+
+    Those may still be right. Numpy's functions let other threads run while they work. This does not: to wake a thread
+    that waits costs more than the work, and it would find its place taken again.
+
+    Examples:
+        >>> len(as_step(np.float32([0.5, -31]), (2,))), as_step(np.float32([0.5, np.nan]), (2,))
+        (8, None)
+    """
+    if type(block) is not np.ndarray or block.dtype is not _FLOAT32 or block.shape != shape:
+        return None
+    step = block.tobytes()
+    return None if step[_HIGHEST::4].translate(None, _SMALL) else step
 
 
 def as_features(block: ArrayLike, channels: int) -> NDArray[np.float32]:

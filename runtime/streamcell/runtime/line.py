@@ -81,6 +81,7 @@ class Line:
             yield slot
         finally:
             with self.lock:
+                slot.look()
                 self.give_back([slot])
 
     def wait(self, timeout: float | None) -> bool:

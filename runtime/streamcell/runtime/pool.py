@@ -241,8 +241,7 @@ class StreamPool:
             raise StreamcellError(f"a worker of the pool has died: {self._died!r}") from self._died
         if slot is None:
             raise InputError(f"expected the number of an open stream, got {stream!r}: closed, or of another pool")
-        if slot.error is not None:
-            raise slot.error
+        slot.check()
         return slot
 
     def _forget(self, stream: int) -> None:

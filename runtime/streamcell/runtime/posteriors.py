@@ -1,7 +1,7 @@
 """From a source's blocks to the model's answers, frame by frame on one clock."""
 
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from numpy import ndarray, vdot
@@ -40,8 +40,11 @@ class Posteriors:
         steps: What runs the model and keeps the state; None for buffers of its own.
 
     Attributes:
+        direct: Whether a step of samples waits as it comes, and its answer changes no state: no rate is converted, no
+            reset rule is to be asked and the stream goes on.
         frame: Number of the frame that `quick` gave last; below 0 it describes nothing.
         origin: Seconds: when the stream began or was last reset.
+        shape: Of a step of samples, `[samples]` or `[1, channels]`.
 
     Raises:
         InputError: If the model takes tokens, or the rate does not fit; models of features do not convert rates.
@@ -76,7 +79,7 @@ class Posteriors:
         self._queue = StepQueue(model, rate, MOST_STEPS if wait else 1, steps)
         self._at = self._queue.at
         self._look_ahead = spec.look_ahead_steps
-        self._shape = (spec.samples_per_step,) if self._audio else (1, spec.channels)
+        self.shape = (spec.samples_per_step,) if self._audio else (1, spec.channels)
         self.frame, self.origin = 0, self._at.origin
         self._set_quick()
 
@@ -123,7 +126,14 @@ class Posteriors:
         Raises:
             ModelError: If the model fails.
         """
-        if self._stepper is None or self._queue.pending.count or not self.is_step(block):
+        if (
+            self._stepper is None
+            or type(block) is not ndarray
+            or block.dtype is not _FLOAT32
+            or block.shape != self.shape
+            or self._queue.pending.count
+            or not vdot(block, block) <= QUIET
+        ):
             return None
         values = self._stepper.advance_once(block)
         at = self._at
@@ -131,16 +141,6 @@ class Posteriors:
         self.frame = at.steps - self._look_ahead + at.shift
         at.steps += 1
         return values
-
-    def is_step(self, block: ArrayLike) -> TypeGuard[NDArray[np.float32]]:
-        """Tell whether a block is just one step, all is well with it and it waits as it is: only live sound does."""
-        return (
-            self._direct
-            and type(block) is ndarray
-            and block.dtype is _FLOAT32
-            and block.shape == self._shape
-            and bool(vdot(block, block) <= QUIET)
-        )
 
     def take(self, block: ArrayLike) -> None:
         """Take the next samples as `push` does, and let them wait: for who runs the steps of many streams together.
@@ -172,7 +172,7 @@ class Posteriors:
 
         They hear silence after the end; frames wholly after it are dropped. Less than one step of sound has no frame.
         """
-        self._plain, self._direct, self._stepper = False, False, None  # also if what follows fails
+        self._plain, self.direct, self._stepper = False, False, None  # also if what follows fails
         frames, self._at.flushed = list(self._end()), True
         return frames
 
@@ -260,8 +260,8 @@ class Posteriors:
         queue, at = self._queue, self._at
         as_it_is = not (at.flushed or self._resampler.converts)
         self._plain = self._audio and as_it_is
-        self._direct = as_it_is and queue.rule is None and queue.together == 1
-        quick = self._direct and not at.jumps
+        self.direct = as_it_is and queue.rule is None and queue.together == 1
+        quick = self.direct and not at.jumps
         self._stepper = queue.runs if quick and isinstance(queue.runs, Stepper) else None
 
     def _take_over(self, resampler: Resampler) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamcell.runtime.blocks import as_step
 from streamcell.runtime.errors import OverloadError, StreamcellError
 from streamcell.runtime.events import Event, is_final
 from streamcell.runtime.stream import Stream
@@ -21,7 +22,7 @@ class Slot:
 
     A block that is just one step of the model, as live sources send them, waits as bytes: taking and drawing it is all
     that a pool does most of the time, and neither lets another thread in between. Everything else waits in the stream's
-    own queue. Only one of the two places holds anything at a time. All but `whole_step` is done with the pool's lock
+    own queue; only one of the two places holds anything at a time. All but `whole_step` is done with the pool's lock
     held, or while the stream is ``busy``.
 
     Args:
@@ -39,11 +40,12 @@ class Slot:
     """
 
     __slots__ = (
-        "_at",
         "_most",
+        "_open",
         "_posteriors",
         "_queue",
         "_samples",
+        "_shape",
         "_whole",
         "busy",
         "error",
@@ -56,30 +58,35 @@ class Slot:
     )
 
     def __init__(self, number: int, row: int, stream: Stream, most: float) -> None:
-        self.id, self.row, self.stream = number, row, stream
-        self._posteriors, self._queue, self._most = stream.posteriors, stream.posteriors.queue, most
-        self._at, self._samples = self._queue.at, self._queue.samples
+        self.id, self.row, self.stream, self._most = number, row, stream, most
+        self._posteriors, self._queue = stream.posteriors, stream.posteriors.queue
+        self._shape, self._samples = self._posteriors.shape, self._queue.samples
         self._whole: deque[bytes] = deque()  # steps
         self.events: list[Event] = []
         self.error: StreamcellError | None = None
         self.since, self.queued, self.busy = 0.0, False, False
+        self.look()
 
     @property
     def ready(self) -> int:
         """Return how many steps can be run on what waits."""
         return len(self._whole) or self._queue.ready
 
+    def look(self) -> None:
+        """Take note whether whole steps may wait here, after anything else was done with the stream."""
+        self._open = self._posteriors.direct and not self.stream.in_gap and not self._queue.pending.count
+
     def whole_step(self, block: ArrayLike) -> bytes | None:
         """Return a copy of a block for `keep`, if it is just one step and nothing is to be done about it."""
-        return block.tobytes() if self._posteriors.is_step(block) and not self.stream.in_gap else None
+        return as_step(block, self._shape) if self._open else None
 
     def keep(self, step: bytes) -> bool:
-        """Let a whole step wait, if there is room and nothing waits elsewhere; else return False."""
+        """Let a whole step wait, if there is room; else return False."""
         whole = self._whole
-        if self._queue.pending.count or (len(whole) + 1) * self._samples > self._most or self.full:
+        if not self._open or (len(whole) + 1) * self._samples > self._most or len(self.events) >= _MOST_EVENTS:
             return False
         whole.append(step)
-        self._at.clock += self._samples
+        self._queue.at.clock += self._samples
         return True
 
     def take(self, block: ArrayLike) -> None:
@@ -90,6 +97,7 @@ class Slot:
         """
         self._unpack()
         self._posteriors.take(block)
+        self.look()
 
     def draw(self, steps: int) -> bytes:
         """Return what the next steps are to be run on; they wait no more, but where a reset may send them back."""
@@ -98,10 +106,15 @@ class Slot:
         data = self._queue.peek(steps).tobytes()
         if self._queue.rule is None:
             self._queue.pending.drop(steps * self._samples)
+            self.look()
         return data
 
     def hear_one(self, item: Any) -> bool:
-        """Hear what the model said of one drawn step where nothing is in the way; else return False."""
+        """Hear what the model said of one drawn step, where nothing is in the way; else return False.
+
+        Args:
+            item: As the decoder reads it.
+        """
         if self._queue.rule is not None or (found := self.stream.accept_one(item)) is None:
             return False
         self.events += found
@@ -126,6 +139,11 @@ class Slot:
         self._unpack()
         self.tell(self.stream.run())
 
+    def check(self) -> None:
+        """Raise what went wrong."""
+        if self.error is not None:
+            raise self.error
+
     def tell(self, events: Sequence[Event]) -> None:
         """Add those events that are final."""
         self.events += filter(is_final, events)
@@ -135,14 +153,9 @@ class Slot:
         events, self.events = self.events, []
         return [*events, *self.stream.partial()]
 
-    @property
-    def full(self) -> bool:
-        """Tell whether too many events wait."""
-        return len(self.events) >= _MOST_EVENTS
-
     def check_events(self) -> None:
         """Raise `OverloadError` if too many events wait."""
-        if self.full:
+        if len(self.events) >= _MOST_EVENTS:
             raise OverloadError(f"stream {self.id} has {len(self.events)} events waiting; fetch them with events()")
 
     def check_room(self, block: ArrayLike) -> None:

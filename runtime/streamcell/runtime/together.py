@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from threading import RLock
 
 import numpy as np
+from numpy import vdot
 from numpy.typing import NDArray
 
 from streamcell.runtime.errors import ModelError, StreamcellError
@@ -48,9 +49,8 @@ class Together:
             for i, slot in enumerate(batch):  # one of them may be to blame
                 self._run([slot], steps, x[i : i + 1])
             return
-        if not np.isfinite(values).all():
-            self._blame(batch, values)
-            values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+        if not vdot(values, values) < np.inf:
+            values = self._finite(batch, values)
         items = batch[0].stream.decoder.read(values.reshape(-1, values.shape[2]))
         with self._lock:
             for i, slot in enumerate(batch):
@@ -62,9 +62,10 @@ class Together:
                 except StreamcellError as error:
                     slot.error = error
 
-    def _blame(self, batch: Sequence[Slot], values: NDArray[np.float32]) -> None:
-        """Note who was given values that are not finite."""
+    def _finite(self, batch: Sequence[Slot], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Note who was given values that are not finite; return all values, made finite."""
         for row in np.flatnonzero(~np.isfinite(values).all((1, 2))).tolist():
             batch[row].error = ModelError(
                 "the model gave values that are not finite; its weights or its input are broken"
             )
+        return np.nan_to_num(values, posinf=0.0, neginf=0.0)
