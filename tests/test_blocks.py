@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from streamcell.runtime.blocks import as_features, as_samples
+from streamcell.runtime.blocks import as_features, as_samples, as_step
 from streamcell.runtime.errors import InputError
 
 
@@ -46,3 +46,24 @@ def test_samples_keep_their_values_and_float32_is_not_copied() -> None:
 def test_features_that_do_not_fit_are_refused_with_advice(block: object, advice: str) -> None:
     with pytest.raises(InputError, match=advice):
         as_features(block, 3)  # type: ignore[arg-type]
+
+
+def test_a_step_as_bytes_is_all_below_32_and_nothing_else() -> None:
+    """Bits drawn at random, every kind of number among them, against a look at each."""
+    random = np.random.default_rng(0)
+    odd = np.array([np.nan, np.inf, -np.inf, 31.9, -31.9, 32, -32, 64, 1e-42, -1e-42, 0.0, -0.0], np.float32)
+    for turn in range(2000):
+        block = random.uniform(-1, 1, 6).astype(np.float32)
+        block[random.integers(6)] = random.choice(odd)
+        if turn % 2:
+            block[random.integers(6)] = random.integers(0, 1 << 32, 1, np.uint32).view(np.float32)[0]
+        below = bool((np.abs(block) < 32).all())  # NaN is not
+        assert as_step(block, (6,)) == (block.tobytes() if below else None), block
+
+
+def test_a_step_has_one_shape_and_type() -> None:
+    block = np.arange(6, dtype=np.float32)
+    assert as_step(block[::2], (3,)) == np.array([0, 2, 4], np.float32).tobytes()
+    assert as_step(block[:, None], (6, 1)) == block.tobytes()
+    for other in (block[:5], block[:, None], block.astype(np.float64), block.astype(">f4"), block.tolist(), None):
+        assert as_step(other, (6,)) is None  # type: ignore[arg-type]

@@ -151,7 +151,7 @@ class StreamPool:
             ModelError: If the model failed on this stream before.
         """
         slot = self._slot(stream)
-        step = slot.whole_step(block)  # before the lock: while samples are looked at, other threads run
+        step = slot.whole_step(block)  # before the lock, which is not held while samples are looked at
         with self._lock:
             if step is not None and slot.keep(step):
                 self._line.join(slot)

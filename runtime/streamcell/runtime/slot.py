@@ -70,7 +70,7 @@ class Slot:
     @property
     def ready(self) -> int:
         """Return how many steps can be run on what waits."""
-        return len(self._whole) or self._queue.ready
+        return len(self._whole) if self._open else len(self._whole) or self._queue.ready
 
     def look(self) -> None:
         """Take note whether whole steps may wait here, after anything else was done with the stream."""
@@ -109,19 +109,8 @@ class Slot:
             self.look()
         return data
 
-    def hear_one(self, item: Any) -> bool:
-        """Hear what the model said of one drawn step, where nothing is in the way; else return False.
-
-        Args:
-            item: As the decoder reads it.
-        """
-        if self._queue.rule is not None or (found := self.stream.accept_one(item)) is None:
-            return False
-        self.events += found
-        return True
-
-    def hear(self, values: NDArray[np.float32], items: list[Any]) -> None:
-        """Hear what the model said of drawn steps.
+    def hear(self, values: NDArray[np.float32], items: list[Any]) -> list[Event]:
+        """Hear what the model said of drawn steps; return final events.
 
         Args:
             values: `[T, C]`.
@@ -132,7 +121,7 @@ class Slot:
         """
         queue = self._queue
         spans = queue.at.accept(len(values)) if queue.rule is None else queue.accept(values)
-        self.events += self.stream.accept(spans, items)
+        return self.stream.accept(spans, items)
 
     def run(self) -> None:
         """Run by itself what waits."""
@@ -177,3 +166,4 @@ class Slot:
         """Have whole steps wait in the stream's queue."""
         while self._whole:
             self._queue.put(self._whole.popleft())
+        self.look()

@@ -77,8 +77,7 @@ class Stream:
         if invalid not in ("error", "gap"):
             raise InputError(f"invalid must be 'error' or 'gap', got {invalid!r}")
         self._decoder, self._endpointer = make_decoder(model.manifest), make_endpointer(model.manifest)
-        self._posteriors = Posteriors(model, sample_rate, quality, steps)
-        self._queue = self._posteriors.queue
+        self._attach(Posteriors(model, sample_rate, quality, steps))
         self._invalid: Invalid = invalid
         self._waiting: list[Gap | Reset] = []
         self._seconds = model.manifest.outputs[0].seconds_per_step
@@ -194,10 +193,9 @@ class Stream:
         try:
             posteriors = Posteriors.from_bytes(model, arrays["posteriors"].tobytes(), steps)
             stream = cls.__new__(cls)
-            stream._posteriors, stream._queue = posteriors, posteriors.queue
-            stream._decoder = make_decoder(model.manifest)
+            stream._decoder, stream._endpointer = make_decoder(model.manifest), make_endpointer(model.manifest)
+            stream._attach(posteriors)
             stream._decoder.restore(arrays["decoder"].tobytes())
-            stream._endpointer = make_endpointer(model.manifest)
             if stream._endpointer:
                 stream._endpointer.restore(meta["utterance"])
             stream._invalid, stream._bad = meta["invalid"], meta["bad"]
@@ -271,14 +269,19 @@ class Stream:
         Args:
             item: As the decoder reads it.
         """
-        at = self._queue.at
-        if self._waiting or self._endpointer is not None or (frame := at.accept_one()) is None:
+        at = self._at
+        if self._waiting or not self._simple or (frame := at.accept_one()) is None:
             return None
         return self._decoder.take(frame, at.origin, [item])
 
     def partial(self) -> list[Segment]:
         """Return the segments that go on, as far as they are known."""
         return self._decoder.partial()
+
+    def _attach(self, posteriors: Posteriors) -> None:
+        """Go on from what gives the answers, once there is what hears them."""
+        self._posteriors, self._queue, self._at = posteriors, posteriors.queue, posteriors.queue.at
+        self._simple = self._queue.rule is None and self._endpointer is None
 
     def _answer(self, values: NDArray[np.float32]) -> list[Event]:
         """Decode one frame, with as little around it as can be: this is what a live stream does all the time."""

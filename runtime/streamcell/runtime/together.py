@@ -8,6 +8,7 @@ from numpy import vdot
 from numpy.typing import NDArray
 
 from streamcell.runtime.errors import ModelError, StreamcellError
+from streamcell.runtime.events import Event
 from streamcell.runtime.model import Model
 from streamcell.runtime.rows import Rows
 from streamcell.runtime.slot import Slot
@@ -33,7 +34,7 @@ class Together:
     def step(self, batch: Sequence[Slot]) -> int:
         """Step streams by as much as all of them have waiting; return by how many steps."""
         with self._lock:
-            ready = min(_MOST_STEPS, *(slot.ready for slot in batch))
+            ready = min(_MOST_STEPS, *[slot.ready for slot in batch])
             steps = self._fixed or 1 << (ready.bit_length() - 1)
             data = b"".join([slot.draw(steps) for slot in batch])
         self._run(batch, steps, np.frombuffer(data, np.float32).reshape(self._spec.sizes(len(batch), steps)))
@@ -57,8 +58,10 @@ class Together:
                 if slot.error is not None:
                     continue
                 try:
-                    if steps > 1 or not slot.hear_one(items[i]):
-                        slot.hear(values[i], items[i * steps : (i + 1) * steps])
+                    found: Sequence[Event] | None = slot.stream.accept_one(items[i]) if steps == 1 else None
+                    if found is None:
+                        found = slot.hear(values[i], items[i * steps : (i + 1) * steps])
+                    slot.events += found
                 except StreamcellError as error:
                     slot.error = error
 
