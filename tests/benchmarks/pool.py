@@ -3,8 +3,9 @@
     python tests/benchmarks/pool.py samples/phonemes/*.flac --streams 1000 --seconds 60
 
 Each stream plays the recordings from a place of its own, in real time, one step of the model at a time; arrivals are
-spread evenly and pushed in bursts of a millisecond. The delay of a step is counted from the moment its last sample was
-due to the moment its answer was there. At the end some streams are compared with their run alone.
+spread evenly and pushed in bursts of a millisecond, and what was heard is fetched once a second. The delay of a step is
+counted from the moment its last sample was due to the moment its answer was there. At the end some streams are compared
+with their run alone.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--wait-ms", type=float, default=5.0)
     parser.add_argument("--check", type=int, default=50, help="streams that are compared with their run alone")
     args = parser.parse_args()
@@ -62,9 +63,13 @@ def main() -> None:
     starts = np.random.default_rng(0).integers(0, len(sound) - size, args.streams).tolist()
 
     def block(k: int, step: int) -> NDArray[np.float32]:
+        if (step + k) % fetch == 0:
+            found[k] += labels(pool.events(ids[k]))
         begin = starts[k] + step * spec.samples_per_step
         return sound[begin : begin + spec.samples_per_step]
 
+    found: list[list[str]] = [[] for _ in range(args.streams)]
+    fetch = max(1, round(1 / spec.seconds_per_step))  # steps
     clock = Clock(spec.seconds_per_step)
     settings = {"workers": args.workers, "max_batch": args.batch, "max_latency_ms": args.wait_ms}
     with StreamPool(model, args.streams, notify=clock.answered, **settings) as pool:
@@ -72,7 +77,8 @@ def main() -> None:
         begin, cpu = time.perf_counter(), time.process_time()
         played = play(pool, clock, ids, block, steps)
         took, cpu = time.perf_counter() - begin, time.process_time() - cpu
-        found = [labels(pool.close(k)) for k in ids]
+        for k, stream in enumerate(ids):
+            found[k] += labels(pool.close(stream))
     lost = f"{played.refused} blocks refused, {played.unanswered} not answered"
     print(f"{args.streams} streams for {args.seconds:g} s, {args.workers} workers, {lost}")
     report(played.delays * 1000, played.calls, cpu, took)

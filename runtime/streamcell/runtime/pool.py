@@ -62,7 +62,7 @@ class StreamPool:
         capacity: int,
         *,
         max_latency_ms: float = 5.0,
-        max_batch: int = 64,
+        max_batch: int = 96,
         max_waiting: float = 2.0,
         workers: int = 1,
         notify: Callable[[Sequence[int], int], None] | None = None,

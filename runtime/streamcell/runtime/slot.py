@@ -32,6 +32,9 @@ class Slot:
         most: Samples that may wait, at the model's rate.
 
     Attributes:
+        id: The number.
+        row: As given.
+        stream: As given.
         events: What became known and was not fetched.
         error: What went wrong; then the stream has ended.
         since: When it became ready, on the clock of `time.monotonic`.
