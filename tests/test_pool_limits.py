@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accumulator import Tally, accumulator, as_input, drawn, stateless
+from accumulator import Tally, accumulator, as_input, as_numbers, drawn, stateless
 from helpers import assert_same, finals, forged, noise, tiny_model
 from pools import FILES, alone, in_order, numbers, settle
 from streamcell.runtime.errors import InputError, ModelError, OverloadError, StreamcellError
@@ -17,6 +17,7 @@ from streamcell.runtime.events import Gap, Reset
 from streamcell.runtime.manifest import GapPolicy
 from streamcell.runtime.model import Model
 from streamcell.runtime.pool import StreamPool
+from streamcell.runtime.rows import Rows
 from streamcell.runtime.stream import Invalid, Stream
 
 Block: TypeAlias = NDArray[np.float32]
@@ -349,3 +350,57 @@ def test_just_as_much_as_may_wait_is_taken_at_any_rate() -> None:
             with pytest.raises(OverloadError):
                 pool.push(stream, np.zeros(rate, np.float32))
             pool.close(stream)
+
+
+def test_a_stream_whose_step_was_interrupted_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model.open(accumulator())
+    pool = StreamPool(model, 2, workers=0)
+    broken, other = pool.open(), pool.open()
+    pool.push(broken, np.ones((1, 1), np.float32))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool._rows, "run", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pool.step()
+    for use in (lambda: pool.push(broken, np.ones((1, 1), np.float32)), lambda: pool.snapshot(broken)):
+        with pytest.raises(ModelError, match=r"broken off: KeyboardInterrupt\(\); what it was to hear is lost"):
+            use()
+    pool.push(other, np.ones((1, 1), np.float32))
+    assert pool.step() == 1
+    with pytest.raises(ModelError, match="broken off"):
+        pool.close(broken)
+    assert len(pool) == 1
+
+
+def test_what_an_interrupted_close_leaves_never_touches_the_next_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = StreamPool(Model.open(accumulator()), 1, workers=0, max_batch=1)
+    first = pool.open()
+    pool.push(first, np.full((1, 1), 5, np.float32))
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pool._slots[first].stream, "run", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        pool.close(first)
+    second = pool.open()
+    pool.push(second, np.ones((1, 1), np.float32))
+    while pool.step():
+        pass
+    fresh = StreamPool(Model.open(accumulator()), 1, workers=0)
+    alone = fresh.open()
+    fresh.push(alone, np.ones((1, 1), np.float32))
+    assert as_numbers(pool.state(second)) == as_numbers(fresh.state(alone))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_that_cannot_begin_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_rows: Rows, _size: int) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Rows, "warm", fail)
+    with pytest.raises(StreamcellError, match=r"a worker of the pool has died: MemoryError\(\)"):
+        StreamPool(Model.open(accumulator()), 2, workers=2)

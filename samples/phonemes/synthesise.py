@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import signal
 import tarfile
 import zipfile
 from collections.abc import Sequence
@@ -49,12 +50,13 @@ SPEEDS = (0.75, 1.25)
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Return the words of a text in lower case.
+    """Return the words of a text in lower case; nothing where other letters than a to z, or digits, are in it.
 
-    >>> words_of("It's Ann's , isn 't it?")
-    ("it's", "ann's", "isn't", 'it')
+    >>> words_of("It's Ann's , isn 't it?"), words_of("a naïve one")
+    (("it's", "ann's", "isn't", 'it'), ())
     """
-    return tuple(re.findall(r"[a-z']+", text.lower().replace("’", "'").replace(" '", "'")))
+    plain = text.lower().translate({ord(mark): "'" for mark in "’‘`´"}).replace(" '", "'")
+    return () if re.search(r"[^\W_a-z]", plain) else tuple(re.findall(r"[a-z']+", plain))
 
 
 # IPA as Kokoro's texts write it (misaki's American); AH0 and ER0 are those without stress
@@ -161,8 +163,7 @@ def choose(paths: Sequence[Path], pronunciations: Pronunciations, without: set[t
         for line in path.read_text(encoding="utf-8").split("\n"):
             text = line.split("\t")[0].strip()
             words = words_of(text)
-            known = all(word in pronunciations for word in words) and not re.search(r"\d", text)
-            if 3 <= len(words) <= 25 and known and words not in without:
+            if 3 <= len(words) <= 25 and words not in without and all(word in pronunciations for word in words):
                 found.setdefault(words, Sentence(text, words))
     return sorted(found.values(), key=lambda sentence: " ".join(sentence.words))
 
@@ -246,6 +247,24 @@ def read_lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
+def read_done(index: Path, order: Sequence[Sentence]) -> list[dict[str, object]]:
+    """Return what was spoken already; a line that was not written to its end is cut off.
+
+    Raises:
+        ValueError: If that is something else than what comes first in `order`.
+    """
+    if not index.exists():
+        return []
+    data = index.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if whole != data:
+        index.write_bytes(whole)
+    done = read_lines(index)
+    if [row["text"] for row in done] != [sentence.text for sentence in order[: len(done)]]:
+        raise ValueError(f"{index} holds other sentences: go on with the same texts, --without and --seed")
+    return done
+
+
 def seconds_of(row: dict[str, object]) -> float:
     """Return how long a recording is."""
     phones: Phones = row["phones"]  # type: ignore[assignment]
@@ -267,26 +286,41 @@ def main() -> None:
     for path in [*args.texts, *args.without, args.dictionary]:
         if not path.is_file():
             parser.error(f"{path} is no file")
+    if args.processes < 1:
+        parser.error(f"--processes must be at least 1, got {args.processes}")
     pronunciations, numbers = read_pronunciations(args.dictionary), read_symbols(args.kokoro)
     said = {words_of(str(row.get("text", ""))) for path in args.without for row in read_lines(path)}
     sentences = choose(args.texts, pronunciations, said)
     order = [sentences[i] for i in np.random.default_rng(args.seed).permutation(len(sentences))]
     args.out.mkdir(parents=True, exist_ok=True)
     index = args.out / "utterances.jsonl"
-    done = read_lines(index) if index.exists() else []
+    try:
+        done = read_done(index, order)
+    except ValueError as error:
+        parser.error(str(error))
     seconds = sum(map(seconds_of, done))
     print(f"{len(sentences)} sentences, of which {len(done)} are spoken: {seconds / 3600:.2f} h", flush=True)
     left = iter(range(len(done), len(order)))
-    with ProcessPoolExecutor(args.processes) as pool, index.open("a", encoding="utf-8") as out:
+    with (
+        ProcessPoolExecutor(
+            args.processes, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+        ) as pool,
+        index.open("a", encoding="utf-8") as out,
+    ):
         while seconds < 3600 * args.hours and (numbered := list(islice(left, 16 * args.processes))):
-            scores = [write_down(order[i], pronunciations, numbers) for i in numbered]
             jobs = [
-                (args.kokoro, order[i], one, i, args.seed, args.out) for i, one in zip(numbered, scores, strict=True)
+                (args.kokoro, order[i], write_down(order[i], pronunciations, numbers), i, args.seed, args.out)
+                for i in numbered
             ]
-            rows = [job.result() for job in [pool.submit(make, *job) for job in jobs]]
-            out.writelines(json.dumps(row) + "\n" for row in rows)
-            out.flush()
-            seconds += sum(map(seconds_of, rows))
+            try:
+                for job in [pool.submit(make, *job) for job in jobs]:
+                    row = job.result()
+                    out.write(json.dumps(row) + "\n")
+                    out.flush()
+                    seconds += seconds_of(row)
+            except KeyboardInterrupt:
+                pool.shutdown(cancel_futures=True)
+                raise SystemExit("\nstopped; the same command goes on from here") from None
             print(f"\r{numbered[-1] + 1} sentences, {seconds / 3600:.2f} of {args.hours:g} h", end="", flush=True)
     print()
 

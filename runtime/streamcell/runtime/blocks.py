@@ -10,12 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamcell.runtime.errors import InputError
 
-__all__ = ["QUIET", "as_features", "as_samples", "as_step", "finite_runs", "is_quiet"]
+__all__ = ["FLOAT32", "QUIET", "as_features", "as_samples", "as_step", "finite_runs", "is_quiet"]
 
 _LOUDEST = 64.0  # far above any overshoot of a lossy codec, far below 16-bit numbers passed as float
-_FLOAT32 = np.dtype(np.float32)
 _HIGHEST = 3 if sys.byteorder == "little" else 0  # of the bytes of a float32: sign and most of the exponent
 _SMALL = bytes([*range(0x42), *range(0x80, 0xC2)])  # that byte of numbers below 32, and of negative ones
+
+FLOAT32 = np.dtype(np.float32)
+"""The one object that such arrays have as their dtype: ``is`` tells them."""
 
 QUIET = _LOUDEST**2
 """Sum of squares up to which no sample can be too loud."""
@@ -106,7 +108,7 @@ def as_step(block: ArrayLike, shape: tuple[int, ...]) -> bytes | None:
         >>> len(as_step(np.float32([0.5, -31]), (2,))), as_step(np.float32([0.5, np.nan]), (2,))
         (8, None)
     """
-    if type(block) is not np.ndarray or block.dtype is not _FLOAT32 or block.shape != shape:
+    if type(block) is not np.ndarray or block.dtype is not FLOAT32 or block.shape != shape:
         return None
     step = block.tobytes()
     return None if step[_HIGHEST::4].translate(None, _SMALL) else step

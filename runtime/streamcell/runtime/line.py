@@ -20,7 +20,7 @@ class Line:
         patience: Seconds that the first waits for others.
 
     Attributes:
-        lock: Guards the line and all streams that are not busy; where nothing else is said, it must be held.
+        lock: Guards the line, and what waits of every stream; where nothing else is said, it must be held.
     """
 
     def __init__(self, batch: int, patience: float) -> None:

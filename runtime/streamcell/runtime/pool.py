@@ -39,7 +39,7 @@ class StreamPool:
         capacity: How many streams can be open at once; their states take memory from the beginning.
         max_latency_ms: How long a stream that is ready waits for company, at most.
         max_batch: How many streams one call steps, at most 128.
-        max_waiting: Seconds of a stream that may wait to be stepped.
+        max_waiting: Seconds of a stream that may wait to be stepped; what a call is stepping waits no more.
         workers: Threads that step; with 0 nothing happens but in `step`.
         notify: Called in a worker's thread after each call of the model with the streams that were stepped and by how
             many steps; it must be quick, must not call the pool and must not raise.
@@ -92,6 +92,9 @@ class StreamPool:
             worker.start()
         for _ in self._workers:
             warm.acquire()
+        if self._died is not None:
+            self.shutdown()
+            self._check_alive()
 
     def __enter__(self) -> Self:
         return self
@@ -209,7 +212,7 @@ class StreamPool:
     def close(self, stream: int) -> list[Event]:
         """End a stream: step what waits, flush, give its place away; return the last events."""
         try:
-            with self._alone(stream) as slot:
+            with self._alone(stream, last=True) as slot:
                 return [*slot.events, *slot.stream.flush()]
         finally:
             with self._lock:
@@ -237,31 +240,40 @@ class StreamPool:
 
     def _slot(self, stream: int) -> Slot:
         slot = self._slots.get(stream)
-        if self._died is not None:
-            raise StreamcellError(f"a worker of the pool has died: {self._died!r}") from self._died
+        self._check_alive()
         if slot is None:
             raise InputError(f"expected the number of an open stream, got {stream!r}: closed, or of another pool")
         slot.check()
         return slot
+
+    def _check_alive(self) -> None:
+        if self._died is not None:
+            raise StreamcellError(f"a worker of the pool has died: {self._died!r}") from self._died
 
     def _forget(self, stream: int) -> None:
         if stream in self._slots:
             self._free.append(self._slots.pop(stream).row)
 
     @contextmanager
-    def _alone(self, stream: int) -> Iterator[Slot]:
-        """Keep workers off a stream, step what waits, and hand it over."""
+    def _alone(self, stream: int, *, last: bool = False) -> Iterator[Slot]:
+        """Keep workers off a stream, step what waits, and hand it over; if it is the ``last`` time, it ends then."""
         with self._line.alone(lambda: self._slot(stream)) as slot:
             try:
                 slot.run()
                 yield slot
             except ModelError as error:
-                slot.error = error
+                slot.fail(error)
                 raise
+            finally:
+                if last:
+                    slot.fail(InputError(f"stream {stream} is closed"))  # it never stands in line again
 
     def _work(self, warm: Semaphore) -> None:
         try:
             self._rows.warm(min(self._batch, self._capacity))
+        except BaseException as error:
+            self._died = error
+            raise
         finally:
             warm.release()
         while True:
@@ -278,6 +290,10 @@ class StreamPool:
     def _run(self, batch: list[Slot]) -> None:
         try:
             steps = self._together.step(batch)
+        except BaseException as error:  # an interruption: nobody knows how far it came
+            for slot in batch:
+                slot.fail(ModelError(f"a call of the model was broken off: {error!r}; what it was to hear is lost"))
+            raise
         finally:
             with self._lock:
                 self._line.give_back(batch)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy import ndarray, vdot
 from numpy.typing import ArrayLike, NDArray
 
-from streamcell.runtime.blocks import QUIET, as_features, as_samples, is_quiet
+from streamcell.runtime.blocks import FLOAT32, QUIET, as_features, as_samples, is_quiet
 from streamcell.runtime.errors import InputError, ModelError
 from streamcell.runtime.events import GAP_REASONS, Gap, Reset
 from streamcell.runtime.frames import Frames, check_finite
@@ -22,7 +22,6 @@ from streamcell.runtime.wire import pack, unpack
 __all__ = ["Posteriors"]
 
 _VERSION = 2
-_FLOAT32 = np.dtype(np.float32)
 
 
 class Posteriors:
@@ -129,7 +128,7 @@ class Posteriors:
         if (
             self._stepper is None
             or type(block) is not ndarray
-            or block.dtype is not _FLOAT32
+            or block.dtype is not FLOAT32
             or block.shape != self.shape
             or self._queue.pending.count
             or not vdot(block, block) <= QUIET
@@ -147,7 +146,7 @@ class Posteriors:
 
         `queue` has them then, and `run` runs what is ready.
         """
-        if self._plain and type(block) is ndarray and block.dtype is _FLOAT32 and block.ndim == 1 and is_quiet(block):
+        if self._plain and type(block) is ndarray and block.dtype is FLOAT32 and block.ndim == 1 and is_quiet(block):
             samples = block
         else:
             self._check_open("pushing more")

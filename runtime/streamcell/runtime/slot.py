@@ -22,8 +22,8 @@ class Slot:
 
     A block that is just one step of the model, as live sources send them, waits as bytes: taking and drawing it is all
     that a pool does most of the time, and neither lets another thread in between. Everything else waits in the stream's
-    own queue; only one of the two places holds anything at a time. All but `whole_step` is done with the pool's lock
-    held, or while the stream is ``busy``.
+    own queue; only one of the two places holds anything at a time. Whatever changes what waits is done with the pool's
+    lock held, or while the stream is ``busy`` for who does it; `whole_step` and `check` need neither.
 
     Args:
         number: Of the stream.
@@ -130,6 +130,11 @@ class Slot:
         """Run by itself what waits."""
         self._unpack()
         self.tell(self.stream.run())
+
+    def fail(self, error: StreamcellError) -> None:
+        """End the stream, if nothing went wrong before."""
+        if self.error is None:
+            self.error = error
 
     def check(self) -> None:
         """Raise what went wrong."""

@@ -73,12 +73,8 @@ class Clock:
             self._told: deque[tuple[float, Sequence[int], int]] = deque()  # not yet in what follows
             self._delays: list[NDArray[np.float64]] = []
 
-    def due(self, k: int, step: int) -> float:
-        """Return when a step of stream k is due, on the clock of `time.perf_counter`."""
-        return self._begin + (k / len(self._places) + step + 1) * self.step
-
     def dues(self, step: int) -> list[float]:
-        """Return when a step of each stream is due."""
+        """Return when a step of each stream is due, on the clock of `time.perf_counter`."""
         times: list[float] = (self._begin + (self._offsets + (step + 1)) * self.step).tolist()
         return times
 
