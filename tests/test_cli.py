@@ -1,4 +1,5 @@
 # ruff: noqa: RUF001 - IPA letters are meant to look like Latin ones
+import argparse
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import sys
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
@@ -17,6 +19,7 @@ import soundfile
 from helpers import LABELS, SAMPLES, tiny_manifest, tiny_model
 from streamcell.export.graph import with_manifest
 from streamcell.runtime.cli import main as cli
+from streamcell.runtime.cli import mic, options, transcribe
 from streamcell.runtime.cli.main import main
 from streamcell.runtime.manifest import Parity
 from streamcell.runtime.model import Model
@@ -179,6 +182,15 @@ def test_an_empty_name_is_no_default(capsys: pytest.CaptureFixture[str]) -> None
     code, out, err = run(capsys, "transcribe", SPEECH, "--model", "")
     assert (code, out) == (2, "")
     assert err.startswith("streamcell: error: .: is no file")
+
+
+@pytest.mark.parametrize(("command", "default"), [(mic, "phonemes-en-live"), (transcribe, "phonemes-en")])
+def test_live_speech_has_a_default_model_of_its_own(command: ModuleType, default: str) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    args = parser.parse_args([] if command is mic else [str(SPEECH)])
+    assert options.open_model(args).manifest.name == default
+    assert f"(default: {default})" in " ".join(parser.format_help().split())
 
 
 def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from streamcell.runtime import Model, Segment, Stream, StreamPool
 from streamcell.runtime.bench.load import Clock, play
 from streamcell.runtime.events import is_final
+from streamcell.runtime.models import DEFAULT_LIVE_MODEL
 from streamcell.runtime.sources import read_excerpt
 
 
@@ -46,7 +47,7 @@ def main() -> None:
     """Measure as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+")
-    parser.add_argument("--model")
+    parser.add_argument("--model", default=DEFAULT_LIVE_MODEL)
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--workers", type=int, default=2)

@@ -49,7 +49,7 @@ class StreamPool:
         ModelError: If the model cannot be decoded.
 
     Examples:
-        >>> with StreamPool(Model.open(), capacity=1000) as pool:  # doctest: +SKIP
+        >>> with StreamPool(Model.open("phonemes-en-live"), capacity=1000) as pool:  # doctest: +SKIP
         ...     caller = pool.open(sample_rate=8000)
         ...     pool.push(caller, block)
         ...     events = pool.events(caller)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from streamcell.runtime.cli import decoding, options
 from streamcell.runtime.cli.signals import until_signal
+from streamcell.runtime.models import DEFAULT_LIVE_MODEL
 
 if TYPE_CHECKING:
     from streamcell.runtime.events import Event
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("--device", metavar="NAME|NUMBER", help="a microphone (default: the system's)")
     parser.add_argument("--list-devices", action="store_true", help="print the microphones that there are, and end")
-    options.add_model(parser)
+    options.add_model(parser, DEFAULT_LIVE_MODEL)
     decoding.add_decoding(parser)
     parser.add_argument("--seconds", type=options.seconds, metavar="N", help="end after N seconds (default: at Ctrl-C)")
     parser.add_argument("--format", choices=("live", "jsonl"), default="live", help="default: live")

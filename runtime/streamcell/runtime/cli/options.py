@@ -12,18 +12,19 @@ if TYPE_CHECKING:
     from streamcell.runtime.stream import Invalid
 
 
-MODEL_HELP = f"a bundled model ({', '.join(bundled_models())}) or an .onnx file (default: {DEFAULT_MODEL})"
+_MODEL_HELP = f"a bundled model ({', '.join(bundled_models())}) or an .onnx file (default: {{}})"
+MODEL_HELP = _MODEL_HELP.format(DEFAULT_MODEL)
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: argparse.ArgumentParser, default: str = DEFAULT_MODEL) -> None:
     """Declare ``--model``, ``--trust`` and ``--ipa``."""
-    add_model_alone(parser)
+    add_model_alone(parser, default)
     parser.add_argument("--ipa", action="store_true", help="write phones in IPA instead of ARPAbet")
 
 
-def add_model_alone(parser: argparse.ArgumentParser) -> None:
+def add_model_alone(parser: argparse.ArgumentParser, default: str = DEFAULT_MODEL) -> None:
     """Declare ``--model`` and ``--trust``."""
-    parser.add_argument("--model", metavar="NAME|PATH", help=MODEL_HELP)
+    parser.add_argument("--model", default=default, metavar="NAME|PATH", help=_MODEL_HELP.format(default))
     add_trust(parser)
 
 

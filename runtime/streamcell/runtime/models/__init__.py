@@ -4,10 +4,13 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-__all__ = ["DEFAULT_MODEL", "bundled_models", "find_bundled", "read_model"]
+__all__ = ["DEFAULT_LIVE_MODEL", "DEFAULT_MODEL", "bundled_models", "find_bundled", "read_model"]
 
 DEFAULT_MODEL = "phonemes-en"
 """The name of the model that is opened when none is named."""
+
+DEFAULT_LIVE_MODEL = "phonemes-en-live"
+"""The name of the model that live speech is heard with when none is named: the same network, quicker at each step."""
 
 
 def bundled_models() -> list[str]:
