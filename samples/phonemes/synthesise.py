@@ -12,7 +12,7 @@ their times what the network gave them. Sentences with words that the dictionary
 that are said in the `--without` files (utterances.jsonl): what will be scored must not be trained on. With `--accent
 british` the words are said as in the south of England, mostly by voices from there; the phones stay the dictionary's.
 
-The voices are as quiet as no microphone: noise is added, from 25 to 65 dB below them.
+The voices are as quiet as no microphone: noise is added, its whole power from 25 to 65 dB below theirs.
 
 A run that was interrupted goes on where it was. One core makes some two seconds of speech a second.
 """
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import signal
 import tarfile
@@ -42,7 +43,8 @@ import soxr
 from numpy.typing import NDArray
 
 from accents import british
-from streamcell.runtime.phones import IPA
+from streamcell.runtime.errors import InputError
+from streamcell.runtime.phones import IPA, check_arpabet
 from streamcell.train.data.augment import add_noise, coloured_noise
 
 RATE, MODEL_RATE = 16000, 24000
@@ -110,10 +112,14 @@ def member(folder: Path, pattern: str, ending: str) -> bytes:
 
 
 def package(folder: Path, pattern: str) -> Path:
-    """Return the file in `folder` that is named so; exit where there is none, or more than one."""
+    """Return the file in `folder` that is named so.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
-        raise SystemExit(f"expected one file {pattern} in {folder}, found {len(found)}; --help says what to download")
+        raise InputError(f"expected one file {pattern} in {folder}, found {len(found)}; --help says what to download")
     return found[0]
 
 
@@ -154,12 +160,17 @@ class Kokoro:
 
 
 def read_pronunciations(path: Path) -> Pronunciations:
-    """Return each word's first pronunciation in a CMU dictionary, with the digits of its stress."""
+    """Return each word's first pronunciation in a CMU dictionary, with the digits of its stress.
+
+    Raises:
+        InputError: a phone is none of ARPAbet's.
+    """
     found: Pronunciations = {}
     for line in path.read_text(encoding="utf-8").split("\n"):
         word, *phones = line.split("#")[0].split() or [""]
         if phones:
             found.setdefault(word.lower(), phones)
+    check_arpabet({phone.rstrip("012") for phones in found.values() for phone in phones})
     return found
 
 
@@ -229,7 +240,7 @@ def draw_voice(
 ) -> tuple[str, NDArray[np.float32]]:
     """Draw a voice for so many tokens: its sound (first half of the vector), its manner (second), each of two.
 
-    The first of each two is at home where the accent is, and gives most of the manner.
+    With the British accent the first of each two is at home there, and gives most of the manner.
     """
     names = sorted(voices)
     home = [name for name in names if name.startswith("b")] if accent == BRITISH else names
@@ -268,7 +279,8 @@ def make(
     name = f"{number:06}"
     soundfile.write(out / f"{name}.ogg", add_floor(sound, random), RATE, subtype="VORBIS")
     phones = times(score, durations, len(sound) / RATE)
-    return {"id": name, "speaker": voice, "audio": f"{name}.ogg", "text": sentence.text, "phones": phones}
+    row = {"id": name, "speaker": voice, "audio": f"{name}.ogg", "text": sentence.text, "accent": accent}
+    return {**row, "phones": phones}
 
 
 def read_lines(path: Path) -> list[dict[str, object]]:
@@ -276,11 +288,11 @@ def read_lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
-def read_done(index: Path, order: Sequence[Sentence]) -> list[dict[str, object]]:
+def read_done(index: Path, order: Sequence[Sentence], accent: str) -> list[dict[str, object]]:
     """Return what was spoken already; a line that was not written to its end is cut off.
 
     Raises:
-        ValueError: If that is something else than what comes first in `order`.
+        InputError: If that is something else than what comes first in `order`, or has another accent.
     """
     if not index.exists():
         return []
@@ -290,7 +302,9 @@ def read_done(index: Path, order: Sequence[Sentence]) -> list[dict[str, object]]
         index.write_bytes(whole)
     done = read_lines(index)
     if [row["text"] for row in done] != [sentence.text for sentence in order[: len(done)]]:
-        raise ValueError(f"{index} holds other sentences: go on with the same texts, --without and --seed")
+        raise InputError(f"{index} holds other sentences: go on with the same texts, --without and --seed")
+    if any(row.get("accent", AMERICAN) != accent for row in done):
+        raise InputError(f"{index} holds another accent: go on with the same --accent, or name another --out")
     return done
 
 
@@ -318,15 +332,17 @@ def main() -> None:
             parser.error(f"{path} is no file")
     if args.processes < 1:
         parser.error(f"--processes must be at least 1, got {args.processes}")
-    pronunciations, numbers = read_pronunciations(args.dictionary), read_symbols(args.kokoro)
-    said = {words_of(str(row.get("text", ""))) for path in args.without for row in read_lines(path)}
-    sentences = choose(args.texts, pronunciations, said)
-    order = [sentences[i] for i in np.random.default_rng(args.seed).permutation(len(sentences))]
-    args.out.mkdir(parents=True, exist_ok=True)
+    if args.seed < 0 or not 0 < args.hours < math.inf:
+        parser.error(f"--seed must be at least 0 and --hours above 0, got {args.seed} and {args.hours:g}")
     index = args.out / "utterances.jsonl"
     try:
-        done = read_done(index, order)
-    except ValueError as error:
+        pronunciations, numbers = read_pronunciations(args.dictionary), read_symbols(args.kokoro)
+        said = {words_of(str(row.get("text", ""))) for path in args.without for row in read_lines(path)}
+        sentences = choose(args.texts, pronunciations, said)
+        order = [sentences[i] for i in np.random.default_rng(args.seed).permutation(len(sentences))]
+        args.out.mkdir(parents=True, exist_ok=True)
+        done = read_done(index, order, args.accent)
+    except (InputError, OSError) as error:
         parser.error(str(error))
     seconds = sum(map(seconds_of, done))
     print(f"{len(sentences)} sentences, of which {len(done)} are spoken: {seconds / 3600:.2f} h", flush=True)
