@@ -41,6 +41,7 @@ chunk_steps = 24
 updates = 12
 warmup = 3
 frame_updates = 4
+risk_weight = 1.0
 validate_every = 4
 """
 

@@ -16,7 +16,10 @@ from streamcell.train.frontend import State
 from streamcell.train.losses import ctc, frame_cross_entropy
 from streamcell.train.models import Network, PhonemeNet
 from streamcell.train.recipe import LABELS, PhonemeRecipe
+from streamcell.train.risk import expected_errors
 from streamcell.train.validate import Validation, validate
+
+_SILENT = LABELS.index("SIL") + 1
 
 
 class PhonemeTask:
@@ -53,7 +56,7 @@ class PhonemeTask:
     def losses(
         self, network: Network, chunk: Chunk, state: State, masks: torch.Generator, update: int
     ) -> tuple[Tensor, dict[str, Tensor], State]:
-        """Return CTC plus the weighted frame loss; at first the frame loss alone."""
+        """Return CTC plus the weighted frame loss and expected errors; at first the frame loss alone."""
         train, device = self.recipe.train, network.head.weight.device
         mask = SpecAugment(self.recipe.augment, masks)
         logits, after = network(torch.from_numpy(chunk.samples).to(device), state, mask)
@@ -61,7 +64,11 @@ class PhonemeTask:
         if update < train.frame_updates:
             return frame, {"frame": frame}, after
         sequence = ctc(logits, chunk.tokens)
-        return sequence + train.frame_weight * frame, {"ctc": sequence, "frame": frame}, after
+        loss, parts = sequence + train.frame_weight * frame, {"ctc": sequence, "frame": frame}
+        if train.risk_weight:
+            parts["errors"] = expected_errors(logits, chunk.tokens, _SILENT, masks)
+            loss = loss + train.risk_weight * parts["errors"]
+        return loss, parts, after
 
     def validate(self, network: Network) -> Validation:
         """Score a network on the utterances of the speakers that were held out."""

@@ -74,10 +74,15 @@ class AugmentRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PhonemeTrainRecipe(TrainRecipe, frozen=True, forbid_unknown_fields=True):
-    """Frame cross-entropy alone for `frame_updates`, then CTC + `frame_weight` times frame cross-entropy."""
+    """Frame cross-entropy alone for `frame_updates`, then CTC + `frame_weight` times frame cross-entropy.
+
+    With `risk_weight` the expected errors per phone of a path drawn frame by frame (`expected_errors`) are added, so
+    many times: for a network that can already read, as the last part of its training.
+    """
 
     frame_updates: Count = 300
     frame_weight: Amount = 0.5
+    risk_weight: Amount = 0.0
 
 
 class PhonemeRecipe(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
