@@ -17,6 +17,7 @@ STEP = 0.03
 REACH = 10  # frames
 SILENCE = 4
 PAUSE = 3  # frames
+BRIDGE = 3  # frames
 
 
 def decoder() -> GreedyCTC:
@@ -36,20 +37,27 @@ def random_log_probs(frames: int, seed: int) -> NDArray[np.float32]:
     return log_softmax(logits)
 
 
+def spikes_of(best: NDArray[np.int64], labels: NDArray[np.int64]) -> list[list[int]]:
+    """Return the first and the last frame of each spike."""
+    found: list[list[int]] = []
+    for t, label in enumerate(best):
+        quiet = label == SILENCE and found and (labels[found[-1][0] : t + 1] == SILENCE).all()
+        if quiet or (label and t and best[t - 1] == label):
+            found[-1][1] = t
+        elif label:
+            found.append([t, t])
+    return found
+
+
 def whole(log_probs: NDArray[np.float32]) -> list[tuple[str, int, int, float]]:
     """Decode frame by frame, as the definition says: label, first frame, frame after the last, confidence."""
     best = log_probs.argmax(1)
     labels = log_probs[:, 1:].argmax(1) + 1
     pauses = [t for t in range(PAUSE - 1, len(labels)) if (labels[t - PAUSE + 1 : t + 1] == SILENCE).all()]
     best[[t for t in pauses if best[t] == 0]] = SILENCE
-    spikes: list[list[int]] = []  # first and last frame
-    for t, label in enumerate(best):
-        quiet = label == SILENCE and spikes and (labels[spikes[-1][0] : t + 1] == SILENCE).all()
-        if quiet or (label and t and best[t - 1] == label):
-            spikes[-1][1] = t
-        elif label:
-            spikes.append([t, t])
+    spikes = spikes_of(best, labels)
     starts: list[int] = []
+    owns: list[int] = []  # where its own run begins
     ends: list[int] = []
     for index, (a, b) in enumerate(spikes):
         start = a
@@ -58,15 +66,23 @@ def whole(log_probs: NDArray[np.float32]) -> list[tuple[str, int, int, float]]:
         end = b + 1
         while end < len(labels) and labels[end] == labels[a]:
             end += 1
+        own = start
         if index and ends[-1] > start:  # the same run
             cut = max((spikes[index - 1][1] + 1 + a) // 2, start)
-            ends[-1] = start = cut
+            ends[-1] = start = own = cut
+        elif index:
+            while start and labels[start - 1] == labels[a]:
+                start -= 1
+            between = labels[spikes[index - 1][0] : a + 1]
+            near = start - ends[-1] <= BRIDGE and SILENCE not in between
+            start = max(ends[-1], a - REACH) if near else own
         starts.append(start)
+        owns.append(own)
         ends.append(end)
     probs = np.exp(log_probs.astype(np.float64))
     found = []
-    for (a, _), start, end in zip(spikes, starts, ends, strict=True):
-        ratio = probs[start:end, best[a]] / probs[start:end, 1:].sum(1)
+    for (a, _), start, own, end in zip(spikes, starts, owns, ends, strict=True):
+        ratio = probs[own:end, best[a]] / probs[own:end, 1:].sum(1)
         found.append((LABELS[best[a]], start, end, float(ratio.mean())))
     return found
 
@@ -144,7 +160,14 @@ def spikes(text: str) -> NDArray[np.float32]:
         ("aaaabB", "B4-6"),  # without a spike no token
         ("AAaA", "A0-2 A2-4"),  # a blank between: two tokens
         ("AaaaaA", "A0-3 A3-6"),  # shared at the midpoint
-        ("AbA", "A0-1 A2-3"),
+        ("AbA", "A0-1 A1-3"),  # what lies between belongs to the second
+        ("AbcbaA", "A0-1 A1-6"),
+        ("AbcbbB", "A0-1 B1-6"),
+        ("AbcbcB", "A0-1 B5-6"),  # if it is not long
+        ("AbdbB", "A0-1 B3-5"),  # and no silence
+        ("DbB", "D0-1 B1-3"),
+        ("DbcC", "D0-1 C2-4"),
+        ("abB", "B1-3"),
         ("a" * 15 + "A", "A5-16"),  # no further back than the reach
         ("A" + "a" * 30 + "A", "A0-21 A21-32"),  # nor to the midpoint
         ("abcd", ""),
@@ -208,7 +231,7 @@ def test_misuse_is_refused() -> None:
         GreedyCTC(LABELS, 0, 0.0)
 
 
-TOKEN = {"id": 0, "label": 1, "start": 0, "first": 1, "last": 1, "before": 0.0, "share": 1.0}
+TOKEN = {"id": 0, "label": 1, "start": 0, "own": 0, "first": 1, "last": 1, "before": 0.0, "share": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -226,11 +249,14 @@ TOKEN = {"id": 0, "label": 1, "start": 0, "first": 1, "last": 1, "before": 0.0, 
         ("saved/best", 5),
         ("saved/label", -2),
         ("saved/run", 4),
+        ("saved/ended", 4),
+        ("saved/ended", -1),
         ("saved/base", -1),
         ("saved/count", True),
         ("saved/token", [0, 1, 0, 1, 1, 0.0]),
         ("saved/token", {**TOKEN, "label": 5}),
         ("saved/token", {**TOKEN, "start": 2}),
+        ("saved/token", {**TOKEN, "own": 2}),
         ("saved/token", {**TOKEN, "last": 3}),
         ("sums", np.zeros(0)),
         ("sums", np.zeros(4, np.float32)),

@@ -19,10 +19,11 @@ class GreedyCTC(Spikes):
     spikes are narrow, so times come from elsewhere: our networks also train the softmax without the blank as a
     classifier of frames. The *run* of a frame is the stretch around it in which the same label is best without the
     blank. A token lasts from the beginning of the run of its spike (but not from more than ``reach`` before it) to the
-    end of the run; two spikes in one run share it at the midpoint between them. Its confidence is the mean over its
-    frames of P(label | not blank), calibrated if asked for. Silence is a label like any other, but needs no spike: a
-    run of it that lasts for ``pause`` is one token, with or without. The sequence of the other labels stays greedy
-    CTC's.
+    end of the run; two spikes in one run share it at the midpoint between them. Where 0.08 s at most lie between it and
+    the token before, in which other labels lead but silence does not, it lasts from the end of that one. Its confidence
+    is the mean over the frames of its run of P(label | not blank), calibrated if asked for. Silence is a label like any
+    other, but needs no spike: a run of it that lasts for ``pause`` is one token, with or without. The sequence of the
+    other labels stays greedy CTC's.
 
     A token is told as a partial segment with every push until its run ends, then once as a final one. Revisions rise,
     but not by one: they count frames since the spike began, so that finals are the same for any cutting of the frames.

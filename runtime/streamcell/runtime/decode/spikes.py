@@ -18,6 +18,8 @@ __all__ = ["FLOOR", "SavedSpikes", "Spike", "SpikeSettings", "Spikes", "Spoken",
 FLOOR = np.float32(-1e4)
 """Of log-probabilities, so that -inf may come."""
 
+_BRIDGE = 0.08  # s; frames of other labels between two tokens, if no more than that, belong to the second
+
 _EDGE = 1e-6  # confidences are calibrated as if they were at least that far from 0 and 1
 
 Spoken = tuple[int, int, float]
@@ -39,9 +41,10 @@ class Token:
     id: int
     label: int
     start: int  # frame
+    own: int  # first frame of its run, if not too far back; start, but where other labels lie between
     first: int  # first frame of the spike
     last: int  # last frame of the spike
-    before: float  # sum of confidences before `start`
+    before: float  # sum of confidences before `own`
     share: float = 1.0  # of its label beside the run's
 
 
@@ -54,6 +57,7 @@ class SavedSpikes:
     best: int
     label: int
     run: int
+    ended: int | None
     base: int
     count: int
     token: Token | None
@@ -111,6 +115,7 @@ class Spikes(Decoder):
     _best: int  # of the frame before
     _label: int  # best without the blank, of the frame before
     _run: int  # where the run of that label began
+    _ended: int | None  # where the last token ended, if no silence was best since
     _token: Token | None
     _sums: list[float]  # of the confidences before frames _base, _base + 1, ... up to the frame placed next
     _base: int
@@ -121,6 +126,7 @@ class Spikes(Decoder):
         self._blank, self._silence = settings.blank, settings.silence
         self._pause_frames = max(1, round(settings.pause / self._seconds))
         self._reach_frames = max(1, round(settings.reach / self._seconds))
+        self._bridge_frames = round(_BRIDGE / self._seconds)
         self.reset()
 
     def spoken(self, values: NDArray[np.float32]) -> Iterable[Spoken]:
@@ -166,6 +172,8 @@ class Spikes(Decoder):
             if label != self._label:
                 found += self._end(frame, frame)
                 self._label, self._run = label, frame
+                if label == silence:
+                    self._ended = None
             if best != blank:
                 found += self._spike(frame, best)
                 self._best = best
@@ -184,10 +192,11 @@ class Spikes(Decoder):
         token, columns = saved.token, len(self._labels)
         end = saved.base + len(sums) - 1
         frames = 0 <= saved.base <= max(saved.run, end - self._reach_frames) and saved.run <= end < LARGEST
+        frames = frames and (saved.ended is None or 0 <= saved.ended <= end)
         answers = 0 <= saved.best < columns and -1 <= saved.label < columns and 0 <= saved.count < LARGEST
         spike = token is None or (
             0 <= token.label < columns
-            and 0 <= token.start <= token.first <= token.last < end
+            and 0 <= token.start <= token.own <= token.first <= token.last < end
             and token.id >= 0
             and 0 <= token.share <= 1
         )
@@ -200,7 +209,7 @@ class Spikes(Decoder):
     def _earliest(self, end: int) -> float:  # noqa: ARG002 - frames that are not placed yet begin nothing earlier
         if self._token:
             return self._time(self._token.start)
-        return self._time(max(self._run, self._placed - self._reach_frames))
+        return self._time(max(self._bridged(), self._placed - self._reach_frames))
 
     def _begin(self) -> None:
         super()._begin()
@@ -208,19 +217,26 @@ class Spikes(Decoder):
 
     def _clear(self, first: int) -> None:
         self._base, self._label, self._run = first, -1, first
-        self._token, self._sums = None, [0.0]
+        self._token, self._ended, self._sums = None, None, [0.0]
+
+    def _bridged(self) -> int:
+        """Return where a token of the run that goes on begins, if it is the first there and not too far back."""
+        if self._ended is None or self._run - self._ended > self._bridge_frames:
+            return self._run
+        return self._ended
 
     def _spike(self, frame: int, best: int) -> list[Segment]:
         """Take a frame in which a label is best, or counts as best; return the token that it ends."""
         token, found = self._token, []
         again = best == self._best or (best == self._silence and token is not None and token.label == best)
         if not again:
-            earliest = max(self._run, frame - self._reach_frames)
+            own = max(self._run, frame - self._reach_frames)
+            start = max(self._bridged(), frame - self._reach_frames)
             if token:
-                earliest = max(earliest, (token.last + 1 + frame) // 2)
-                found = self._end(earliest, frame)
-            before = self._sums[earliest - self._base]
-            self._token = Token(self._count, best, earliest, frame, frame, before)
+                start = own = max(own, (token.last + 1 + frame) // 2)
+                found = self._end(own, frame)
+            before = self._sums[own - self._base]
+            self._token = Token(self._count, best, start, own, frame, frame, before)
             self._count += 1
         elif token:
             token.last = frame
@@ -231,6 +247,7 @@ class Spikes(Decoder):
         if self._token is None:
             return []
         token, self._token = self._token, None
+        self._ended = None if self._silence in (token.label, self._label) else end
         return [self._segment(token, end, seen, final=True, end_time=end_time)]
 
     def _age(self, token: Token, seen: int) -> int:
@@ -238,7 +255,7 @@ class Spikes(Decoder):
         return seen - token.first
 
     def _segment(self, token: Token, end: int, seen: int, *, final: bool, end_time: float = np.inf) -> Segment:
-        mean = (self._sums[end - self._base] - token.before) / (end - token.start)
+        mean = (self._sums[end - self._base] - token.before) / (end - token.own)
         confidence = self.settings.calibrated(min(1.0, mean) * token.share)
         start_time, stop_time = min(self._time(token.start), end_time), min(self._time(end), end_time)
         label, revision = self._labels[token.label], self._age(token, seen)
