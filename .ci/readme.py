@@ -26,6 +26,9 @@ SHORT = {
     "samples/phonemes/third.toml": PHONEMES,
     "samples/phonemes/fourth.toml": PHONEMES,
     "samples/phonemes/fifth.toml": PHONEMES,
+    "samples/phonemes/sixth.toml": PHONEMES,
+    "samples/phonemes/seventh.toml": PHONEMES,
+    "samples/phonemes/eighth.toml": PHONEMES,
     "samples/activity/simulated.toml": {"updates": 20, "warmup": 5, "validate_every": 10},
 }
 
@@ -98,7 +101,7 @@ def tour() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder, data = Path(scratch) / "clone", Path(scratch) / "data"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
-        recipe = folder / "samples/phonemes/fifth.toml"  # names every corpus
+        recipe = folder / "samples/phonemes/sixth.toml"  # names every corpus
         miniature(recipe, data, recipe.parent)
         for name, schedule in SHORT.items():
             shorten(folder / name, schedule)
