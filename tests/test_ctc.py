@@ -271,3 +271,12 @@ def test_forged_bytes_are_refused(path: str, value: Any) -> None:
     assert forged(data, "ctc", "saved/token", TOKEN) == data, "the example is right but for what is forged"
     with pytest.raises(InputError, match="a saved 'ctc' is damaged"):
         decoder().restore(forged(data, "ctc", path, value))
+
+
+def test_a_forged_end_behind_the_run_that_goes_on_is_refused() -> None:
+    ctc = decoder()
+    ctc.push(Frames(spikes("Abb"), 0))
+    data = ctc.to_bytes()
+    assert forged(data, "ctc", "saved/ended", 1) == data
+    with pytest.raises(InputError, match="a saved 'ctc' is damaged"):
+        decoder().restore(forged(data, "ctc", "saved/ended", 2))

@@ -192,7 +192,7 @@ class Spikes(Decoder):
         token, columns = saved.token, len(self._labels)
         end = saved.base + len(sums) - 1
         frames = 0 <= saved.base <= max(saved.run, end - self._reach_frames) and saved.run <= end < LARGEST
-        frames = frames and (saved.ended is None or 0 <= saved.ended <= end)
+        ended = saved.ended is None or 0 <= saved.ended <= (end if token else saved.run)
         answers = 0 <= saved.best < columns and -1 <= saved.label < columns and 0 <= saved.count < LARGEST
         spike = token is None or (
             0 <= token.label < columns
@@ -202,7 +202,7 @@ class Spikes(Decoder):
         )
         numbers = np.array([saved.origin, token.before if token else 0.0, *sums])
         fits = sums.dtype == np.float64 and sums.ndim == 1 and np.isfinite(numbers).all()
-        if not (frames and answers and spike and fits):
+        if not (frames and ended and answers and spike and fits):
             raise ValueError(f"{saved} and {sums.shape} sums contradict each other")
         self._sums = sums.tolist()
 
