@@ -29,6 +29,7 @@ SHORT = {
     "samples/phonemes/sixth.toml": PHONEMES,
     "samples/phonemes/seventh.toml": PHONEMES,
     "samples/phonemes/eighth.toml": PHONEMES,
+    "samples/phonemes/ninth.toml": PHONEMES,
     "samples/activity/simulated.toml": {"updates": 20, "warmup": 5, "validate_every": 10},
 }
 

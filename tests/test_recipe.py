@@ -19,7 +19,9 @@ def test_labels_are_blank_silence_and_39_phones() -> None:
     assert list(LABELS[2:]) == sorted(LABELS[2:])
 
 
-@pytest.mark.parametrize("name", ["recipe", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"])
+@pytest.mark.parametrize(
+    "name", ["recipe", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"]
+)
 def test_the_shipped_recipes_are_read_and_name_no_evaluation_data(name: str) -> None:
     recipe, text = read_recipe(SAMPLES / f"{name}.toml")
     assert isinstance(recipe, PhonemeRecipe)
