@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 from helpers import assert_same, finals, forged, noise, tiny_model
 from streamcell.runtime.decode import GreedyCTC
@@ -179,6 +180,23 @@ def drop_blank(model: Any) -> None:
     values = np.frombuffer(shift.raw_data, np.float32).copy()
     values[0] = -50
     shift.raw_data = values.tobytes()
+
+
+@pytest.mark.parametrize(("quality", "calls"), [("file", 3), ("live", 6)])
+def test_the_model_runs_no_oftener_than_it_must(quality: Quality, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """256 steps and the silence behind: of a file two full calls and one; live one before all, one a block, and one."""
+    model, count, run = open_tiny(), 0, InferenceSession.run_with_iobinding
+
+    def counted(*args: Any) -> None:
+        nonlocal count
+        count += 1
+        run(*args)
+
+    monkeypatch.setattr(InferenceSession, "run_with_iobinding", counted)
+    stream = Stream(model, quality=quality)
+    push_all(stream, noise(4096), 1024)
+    assert len(stream.flush()) > 0
+    assert count == calls
 
 
 def test_int16_and_float64_are_the_same_sound() -> None:

@@ -34,7 +34,7 @@ class Posteriors:
     Args:
         model: The model; it may be shared, the state is this object's.
         sample_rate: Of the source in Hz; None for the model's.
-        quality: ``"live"``: answers at once; ``"file"``: a flatter rate conversion, and 64 steps at a time, which is
+        quality: ``"live"``: answers at once; ``"file"``: a flatter rate conversion, and 128 steps at a time, which is
             faster.
         steps: What runs the model and keeps the state; None for buffers of its own.
 
@@ -298,10 +298,12 @@ class Posteriors:
         if self._audio:
             self._queue.pending.append(self._resampler.flush())
         missing = (calls * fixed - at.steps) * self._spec.samples_per_step - self._queue.pending.count
-        yield from self._run(frames)
-        for silence in self._queue.silence(missing, MOST_STEPS * self._spec.samples_per_step):
+        most = MOST_STEPS * self._spec.samples_per_step
+        for silence in self._queue.silence(missing, most):
             self._queue.pending.append(silence)
-            yield from self._run(frames)
+            if self._queue.pending.count >= most:
+                yield from self._run(frames)
+        yield from self._run(frames)
 
     def _check_open(self, purpose: str) -> None:
         if self._at.flushed:

@@ -15,7 +15,7 @@ from streamcell.runtime.timeline import Span, Timeline
 
 __all__ = ["MOST_STEPS", "StepQueue", "Steps"]
 
-MOST_STEPS = 64
+MOST_STEPS = 128
 """Of one call."""
 
 
@@ -66,7 +66,7 @@ class StepQueue:
         self.samples, self.rate = spec.samples_per_step, spec.sample_rate
         self._fixed = model.manifest.steps_per_call
         self.together = self._fixed or together
-        self.runs: Steps = Stepper(model) if steps is None else steps
+        self.runs: Steps = Stepper(model, warm=self.together == (self._fixed or 1)) if steps is None else steps
         self.rule = None if model.manifest.reset is None else ResetRule(model.manifest)
         self.at = Timeline(spec, sample_rate)
         self.begin()
@@ -121,7 +121,7 @@ class StepQueue:
         """
         left = self.ready if stop is None else self.pending.count // self.samples
         while left >= (self._fixed or 1):
-            steps, before = _call(left, self._fixed), self.at.steps
+            steps, before = self._fixed or _call(left, stop is not None), self.at.steps
             values = self.runs.advance(self.peek(steps))
             if self.rule is not None:
                 values = values.copy()  # a state that begins anew hears something before they are read
@@ -177,6 +177,6 @@ class StepQueue:
         return spans
 
 
-def _call(left: int, fixed: int | None) -> int:
-    """Return how many of the steps that are left the next call takes: of few sizes, so that there are few shapes."""
-    return fixed or min(MOST_STEPS, 1 << (left.bit_length() - 1))
+def _call(left: int, last: bool) -> int:
+    """Return how many of the steps that are left the next call takes: the last all at once, others of few sizes."""
+    return min(MOST_STEPS, left if last else 1 << (left.bit_length() - 1))

@@ -20,6 +20,10 @@ class _Call:
 
     x: NDArray[np.float32]
     outputs: dict[str, NDArray[np.float32]]
+    row: NDArray[np.float32]
+    """The first stream's samples."""
+    values: NDArray[np.float32]
+    """The first stream's first output."""
     bindings: tuple[ort.IOBinding, ort.IOBinding]
 
 
@@ -32,6 +36,7 @@ class Stepper:
     Args:
         model: The model; it may be shared.
         batch: B; 1 for a model that is not batch-invariant.
+        warm: Whether to run one call now, since the first is slow: not worth it for who takes long ones.
 
     Raises:
         InputError: If streams must not share a call of this model.
@@ -43,7 +48,7 @@ class Stepper:
         ...     logits = stepper.run()["logits"]
     """
 
-    def __init__(self, model: Model, batch: int = 1) -> None:
+    def __init__(self, model: Model, batch: int = 1, *, warm: bool = True) -> None:
         if batch > 1 and not model.manifest.batch_invariant:
             raise InputError(f"streams of {model.manifest.name} must not share a call; expected batch 1, got {batch}")
         self._model, self._session = model, model.session
@@ -57,10 +62,10 @@ class Stepper:
         self._batch, self._initial, self._side = batch, initial, 0
         self._samples, self._first = model.manifest.input.samples_per_step, model.manifest.outputs[0].name
         self._calls: dict[int, _Call] = {}
-        first = self._bind(model.manifest.steps_per_call or 1)
-        self._x: NDArray[np.float32] = first.x[0]
-        self._y: NDArray[np.float32] = first.outputs[self._first][0]
-        self._bindings = first.bindings
+        self._once: _Call | None = None
+        if warm:
+            self._once = self._bind(model.manifest.steps_per_call or 1)
+            self._answer(self._once)  # the current state is only read
 
     @property
     def batch(self) -> int:
@@ -112,10 +117,7 @@ class Stepper:
             ModelError: If the model fails; the state is as before.
         """
         call = self._calls.get(steps) or self._bind(steps)
-        try:
-            self._session.run_with_iobinding(call.bindings[self._side])
-        except ORT_ERRORS as error:
-            raise ModelError(f"the model failed on {steps} steps: {error}") from error
+        self._answer(call)
         self._side ^= 1
         return call.outputs
 
@@ -126,22 +128,24 @@ class Stepper:
             The first output `[T, labels]`, until the next run.
         """
         steps = len(x) // self._samples
-        self.input(steps)[0] = x
-        values: NDArray[np.float32] = self.run(steps)[self._first][0]
-        return values
+        call = self._calls.get(steps) or self._bind(steps)
+        call.row[...] = x
+        self._answer(call)
+        self._side ^= 1
+        return call.values
 
     def advance_once(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Do as `advance` with exactly one call's worth: one step, or as many as each call must hold."""
-        self._x[...] = x
-        try:
-            self._session.run_with_iobinding(self._bindings[self._side])
-        except ORT_ERRORS as error:
-            raise ModelError(f"the model failed: {error}") from error
+        call = self._once
+        if call is None:
+            call = self._once = self._bind(self._model.manifest.steps_per_call or 1)
+        call.row[...] = x
+        self._answer(call)
         self._side ^= 1
-        return self._y
+        return call.values
 
     def _bind(self, steps: int) -> _Call:
-        """Make the buffers for calls of ``steps`` steps, and run once: the first time is slow."""
+        """Make the buffers for calls of ``steps`` steps."""
         manifest = self._model.manifest
         if steps < 1 or manifest.steps_per_call not in (None, steps):
             raise InputError(f"this model takes {manifest.steps_per_call or 'one or more'} steps a call, got {steps}")
@@ -149,13 +153,16 @@ class Stepper:
         outputs = {
             output.name: np.zeros((self._batch, steps, len(output.labels)), np.float32) for output in manifest.outputs
         }
-        call = _Call(x, outputs, (self._binding(x, outputs, 0), self._binding(x, outputs, 1)))
-        try:
-            self._session.run_with_iobinding(call.bindings[self._side])  # the current state is only read
-        except ORT_ERRORS as error:
-            raise ModelError(f"the model failed on {steps} steps: {error}") from error
-        self._calls[steps] = call
+        bindings = self._binding(x, outputs, 0), self._binding(x, outputs, 1)
+        call = self._calls[steps] = _Call(x, outputs, x[0], outputs[self._first][0], bindings)
         return call
+
+    def _answer(self, call: _Call) -> None:
+        """Run the model from the current states into the others."""
+        try:
+            self._session.run_with_iobinding(call.bindings[self._side])
+        except ORT_ERRORS as error:
+            raise ModelError(f"the model failed on {len(call.values)} steps: {error}") from error
 
     def _binding(self, x: NDArray[np.float32], outputs: dict[str, NDArray[np.float32]], side: int) -> ort.IOBinding:
         binding = self._session.io_binding()
