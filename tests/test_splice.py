@@ -75,6 +75,24 @@ def test_every_phone_lies_where_its_sound_is(tmp_path: Path, monkeypatch: pytest
             assert loud.max() < 1 if label == "SIL" else np.argmax(loud) == pytest.approx(HZ[label], abs=60)
 
 
+@pytest.mark.parametrize(("levels", "steepest"), [((0.5, 0.5), 0), ((0.4, -0.4), 0.8)])
+def test_pieces_are_joined_over_8_ms_without_click_or_dip(levels: tuple[float, float], steepest: float) -> None:
+    """Recordings are one level each: a joint of equal levels is not to be seen, one of others is a straight line."""
+    fade = round(0.008 * RATE)
+    phones = [(LONG * i, LONG, "AA") for i in range(1, 5)]
+    recordings = [splice.Said(np.full(RATE // 2, level, np.float32), [[phone] for phone in phones]) for level in levels]
+    seen = set[bool]()
+    for seed in range(5):
+        sound, _ = splice.splice(recordings, np.random.default_rng(seed))
+        assert abs(sound[0]) < 1e-6  # comes up from silence
+        slopes = np.abs(np.diff(sound[fade:]))
+        assert slopes.max() == pytest.approx(steepest / (fade - 1), abs=1e-6)
+        assert np.abs(sound).max() <= max(levels) + 1e-6
+        flat = np.isclose(np.abs(sound[fade:]), max(levels), atol=1e-6)
+        seen.add(bool(flat.all()))
+    assert seen == {steepest == 0}
+
+
 def test_words_stay_whole_and_their_speakers_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_corpus(tmp_path / "said", [("one", "bird is"), ("two", "on bin bin on"), ("held", "is is is is")])
     ways = {"one": ("bird", "is"), "two": ("on", "bin")}
