@@ -145,7 +145,7 @@ def test_a_snapshot_holds_what_was_not_stepped_yet() -> None:
 
 
 def test_a_stream_saved_as_a_file_in_the_middle_is_stepped_in_the_pool_at_once() -> None:
-    """A file's stream waits for many steps, a pool does not: what waits is ready the moment it is opened."""
+    """A file's stream waits for 64 steps, a pool does not: what waits is ready the moment it is opened."""
     model, sound = Model.open(FILES["ctc"]), noise(900)
     stream = Stream(model, quality="file")
     assert stream.push(sound) == []

@@ -34,7 +34,7 @@ class Posteriors:
     Args:
         model: The model; it may be shared, the state is this object's.
         sample_rate: Of the source in Hz; None for the model's.
-        quality: ``"live"``: answers at once; ``"file"``: a flatter rate conversion, and 128 steps at a time, which is
+        quality: ``"live"``: answers at once; ``"file"``: a flatter rate conversion, and 64 steps at a time, which is
             faster.
         steps: What runs the model and keeps the state; None for buffers of its own.
 

@@ -15,7 +15,7 @@ from streamcell.runtime.timeline import Span, Timeline
 
 __all__ = ["MOST_STEPS", "StepQueue", "Steps"]
 
-MOST_STEPS = 128
+MOST_STEPS = 64
 """Of one call."""
 
 
@@ -66,7 +66,7 @@ class StepQueue:
         self.samples, self.rate = spec.samples_per_step, spec.sample_rate
         self._fixed = model.manifest.steps_per_call
         self.together = self._fixed or together
-        self.runs: Steps = Stepper(model, warm=self.together == (self._fixed or 1)) if steps is None else steps
+        self.runs: Steps = Stepper(model, warm=together == 1) if steps is None else steps
         self.rule = None if model.manifest.reset is None else ResetRule(model.manifest)
         self.at = Timeline(spec, sample_rate)
         self.begin()

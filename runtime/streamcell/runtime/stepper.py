@@ -64,8 +64,7 @@ class Stepper:
         self._calls: dict[int, _Call] = {}
         self._once: _Call | None = None
         if warm:
-            self._once = self._bind(model.manifest.steps_per_call or 1)
-            self._answer(self._once)  # the current state is only read
+            self._once = self._bind(model.manifest.steps_per_call or 1, warm=True)
 
     @property
     def batch(self) -> int:
@@ -108,7 +107,7 @@ class Stepper:
 
     def input(self, steps: int = 1) -> NDArray[np.float32]:
         """Return the buffer that a `run` of ``steps`` steps reads, shaped as `Model.step` takes it."""
-        return (self._calls.get(steps) or self._bind(steps)).x
+        return (self._calls.get(steps) or self._bind(steps, warm=True)).x
 
     def run(self, steps: int = 1) -> dict[str, NDArray[np.float32]]:
         """Take ``steps`` steps; return the outputs by name, each `[B, steps, labels]`, until the next run.
@@ -117,8 +116,7 @@ class Stepper:
             ModelError: If the model fails; the state is as before.
         """
         call = self._calls.get(steps) or self._bind(steps)
-        self._answer(call)
-        self._side ^= 1
+        self._step(call)
         return call.outputs
 
     def advance(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -130,8 +128,7 @@ class Stepper:
         steps = len(x) // self._samples
         call = self._calls.get(steps) or self._bind(steps)
         call.row[...] = x
-        self._answer(call)
-        self._side ^= 1
+        self._step(call)
         return call.values
 
     def advance_once(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -140,12 +137,11 @@ class Stepper:
         if call is None:
             call = self._once = self._bind(self._model.manifest.steps_per_call or 1)
         call.row[...] = x
-        self._answer(call)
-        self._side ^= 1
+        self._step(call)
         return call.values
 
-    def _bind(self, steps: int) -> _Call:
-        """Make the buffers for calls of ``steps`` steps."""
+    def _bind(self, steps: int, *, warm: bool = False) -> _Call:
+        """Make the buffers for calls of ``steps`` steps; ``warm``: and run once, as the first time is slow."""
         manifest = self._model.manifest
         if steps < 1 or manifest.steps_per_call not in (None, steps):
             raise InputError(f"this model takes {manifest.steps_per_call or 'one or more'} steps a call, got {steps}")
@@ -154,8 +150,16 @@ class Stepper:
             output.name: np.zeros((self._batch, steps, len(output.labels)), np.float32) for output in manifest.outputs
         }
         bindings = self._binding(x, outputs, 0), self._binding(x, outputs, 1)
-        call = self._calls[steps] = _Call(x, outputs, x[0], outputs[self._first][0], bindings)
+        call = _Call(x, outputs, x[0], outputs[self._first][0], bindings)
+        if warm:
+            self._answer(call)  # the current state is only read
+        self._calls[steps] = call
         return call
+
+    def _step(self, call: _Call) -> None:
+        """Run the model, and go on from where it came to."""
+        self._answer(call)
+        self._side ^= 1
 
     def _answer(self, call: _Call) -> None:
         """Run the model from the current states into the others."""

@@ -46,7 +46,7 @@ class Stream:
     Args:
         model: The model.
         sample_rate: Of the source in Hz; None for the model's.
-        quality: ``"live"``: answers at once, rate conversion with 20 ms of delay; ``"file"``: 128 steps at a time, rate
+        quality: ``"live"``: answers at once, rate conversion with 20 ms of delay; ``"file"``: 64 steps at a time, rate
             conversion with 40 ms of delay and a flatter band.
         invalid: What samples are that are not finite: ``"error"`` or ``"gap"``.
         steps: What runs the model and keeps the state; None for buffers of its own.
