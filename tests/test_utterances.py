@@ -1,6 +1,7 @@
 """Corpora on disk and the memory-mapped recordings."""
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,22 @@ def test_recordings_are_the_files_and_are_decoded_once(tmp_path: Path) -> None:
     again = Recordings(FILES, 16000, tmp_path, seen.append)
     assert seen == [3]
     assert np.array_equal(again[2], recordings[2])
+
+
+def test_who_comes_while_another_decodes_waits_and_takes_what_that_one_decoded(tmp_path: Path) -> None:
+    seen: list[int] = []
+    taken: list[Recordings] = []
+    second = threading.Thread(target=lambda: taken.append(Recordings(FILES, 16000, tmp_path, seen.append)))
+
+    def come(_: int) -> None:
+        second.start()
+        second.join(timeout=0.5)
+        assert second.is_alive()
+
+    recordings = Recordings(FILES, 16000, tmp_path, come)
+    second.join()
+    assert seen == []
+    assert np.array_equal(taken[0][2], recordings[2])
 
 
 def test_other_rates_and_stereo_become_mono_at_the_rate_asked_for(tmp_path: Path) -> None:

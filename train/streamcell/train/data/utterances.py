@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import math
@@ -121,6 +122,8 @@ def to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
 class Recordings:
     """The samples of many files, decoded once into one file `cache / <fingerprint>.i16` and memory-mapped.
 
+    Of several processes that lack it one decodes, the others wait for that.
+
     Args:
         files: the recordings.
         sample_rate: Hz, of the samples handed out.
@@ -139,7 +142,9 @@ class Recordings:
         samples, ends = cache / f"{name}.i16", cache / f"{name}.ends.npy"
         if not _complete(samples, ends):
             cache.mkdir(parents=True, exist_ok=True)
-            _decode(files, sample_rate, samples, ends, progress)
+            with _one_at_a_time(cache / f"{name}.lock"):
+                if not _complete(samples, ends):
+                    _decode(files, sample_rate, samples, ends, progress)
         self._ends: NDArray[np.int64] = np.load(ends)
         self._samples = np.memmap(samples, np.int16, "r")
 
@@ -169,6 +174,14 @@ def _decode(files: list[Path], sample_rate: int, samples: Path, ends: Path, prog
             progress(len(lengths))
     with _replacing(ends) as out:
         np.save(out, np.cumsum(lengths, dtype=np.int64))
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Wait until nobody else holds the lock file `path`; one that was killed holds it no more."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
