@@ -92,7 +92,10 @@ def test_float16_on_a_cpu_is_refused_before_anything_is_read(tmp_path: Path) -> 
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("known", "chosen"), [({"amx_bf16": True}, "bfloat16"), ({"avx512_f": True}, "float32")])
+@pytest.mark.parametrize(
+    ("known", "chosen"),
+    [({"amx_bf16": True}, "bfloat16"), ({"avx512_bf16": True}, "bfloat16"), ({"avx512_f": True}, "float32")],
+)
 def test_auto_is_what_the_processor_is_fast_at(
     known: dict[str, bool], chosen: str, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

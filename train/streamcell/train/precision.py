@@ -19,7 +19,7 @@ SMALLEST_SCALE = 1.0
 def choose_precision(precision: str, device: torch.device) -> str:
     """Return what a network shall compute in: `precision`, or for "auto" what `device` is fast at.
 
-    That is bfloat16 on a GPU that has it and on a CPU with instructions for its matrices (AMX), else float32.
+    That is bfloat16 on a GPU that has it and on a CPU with instructions for it (AMX, AVX-512 BF16), else float32.
 
     Raises:
         InputError: float16 on a CPU, bfloat16 on a GPU that has none.
@@ -40,8 +40,8 @@ def lower_precision(network: Network, precision: str, device: torch.device) -> N
     """Let `network` compute in `precision` from now on, and still give float32: outputs and states.
 
     Weights stay float32. So does all that `LogMel` and `Standardise` compute, since 8 bits of a spectrum's power are
-    too few, and the loss, which is computed outside. On a CPU with instructions for its matrices (AMX), bfloat16 takes
-    0.6 to 0.7 of float32's time; on one without any it is some ten times slower, to try what a GPU will do.
+    too few, and the loss, which is computed outside. On a CPU with instructions for it (AMX, AVX-512 BF16), bfloat16
+    takes 0.6 to 0.7 of float32's time; on one without any it is some ten times slower, to try what a GPU will do.
 
     Args:
         network: on `device`; its `forward`, and that of an encoder in it, is replaced, unless `precision` is "float32".
@@ -67,7 +67,7 @@ def _has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)  # torch 2.10 has it not
-    return bool(capabilities().get("amx_bf16"))
+    return any(capabilities().get(name) for name in ("amx_bf16", "avx512_bf16"))
 
 
 def _mixed(
