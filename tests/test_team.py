@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamcell.runtime.errors import StreamcellError
+from streamcell.runtime.errors import SourceError, StreamcellError
 from streamcell.train import checkpoint
+from streamcell.train.recipe import parse_recipe
+from streamcell.train.session import Session
 from streamcell.train.team import Team
 
 RECIPE = """
@@ -34,10 +36,14 @@ validate_every = 3
 """
 
 
+def recipe_of(corpus: Path) -> str:
+    speaker: str = json.loads((corpus / "speech/train/utterances.jsonl").read_text().splitlines()[0])["speaker"]
+    return RECIPE.replace("SPEAKER", speaker)
+
+
 def train(corpus: Path, out: Path, processes: int, *, resume: bool = False, precision: str = "float32") -> None:
-    speaker = json.loads((corpus / "speech/train/utterances.jsonl").read_text().splitlines()[0])["speaker"]
     recipe = corpus / "recipe.toml"
-    recipe.write_text(RECIPE.replace("SPEAKER", speaker) + f'precision = "{precision}"\n')
+    recipe.write_text(recipe_of(corpus) + f'precision = "{precision}"\n')
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
     command = [*(start if processes > 1 else [sys.executable, "-m"]), "streamcell", "train", str(recipe)]
     command += ["--data", str(corpus), "--out", str(out), "--threads", "1", *(["--resume"] if resume else [])]
@@ -75,6 +81,17 @@ def test_two_processes_in_bfloat16_take_the_updates_of_one(corpus: Path, tmp_pat
         train(corpus, tmp_path / str(processes), processes, precision="bfloat16")
     for name, value in average(tmp_path / "1").items():
         torch.testing.assert_close(average(tmp_path / "2")[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_processes_that_did_not_read_the_same_data_do_not_train_together(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = Team()
+    second.rank, second.size = 1, 2
+    monkeypatch.setattr(second, "from_first", lambda _: "what the first read")
+    text = recipe_of(corpus)
+    with pytest.raises(SourceError, match="changed while the processes of this training read them"):
+        Session(parse_recipe(text), text, corpus, tmp_path / "run", team=second)
 
 
 def test_shards_must_go_round() -> None:

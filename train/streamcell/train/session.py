@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import torch
 
+from streamcell.runtime.errors import SourceError
 from streamcell.train import checkpoint
 from streamcell.train.keep import keep_best
 from streamcell.train.loop import DivergedError, Signals, Trainer, Update
@@ -158,12 +159,16 @@ class Session:
 
     def _load(self, data: Path) -> Task[Any]:
         """Load the data; the leading process first, so that the others find in the cache what it decoded."""
-        if not self.team.leads:
-            self.team.from_first(None)
+        first = "" if self.team.leads else self.team.from_first(None)
         with self.progress:
             task = open_task(self.recipe, data, self.out / "cache", self.progress.decoded)
         if self.team.leads:
-            self.team.from_first(None)
+            self.team.from_first(task.fingerprint)
+        elif task.fingerprint != first:
+            raise SourceError(
+                f"the data below {data} changed while the processes of this training read them one after the other; "
+                "start again when nothing is written there any more"
+            )
         return task
 
     def _trainer(self, *, fresh: bool) -> Trainer:
