@@ -1,5 +1,6 @@
 """Corpora on disk and the memory-mapped recordings."""
 
+import errno
 import json
 import threading
 from pathlib import Path
@@ -49,6 +50,16 @@ def test_who_comes_while_another_decodes_waits_and_takes_what_that_one_decoded(t
     second.join()
     assert seen == []
     assert np.array_equal(taken[0][2], recordings[2])
+
+
+def test_where_nobody_can_lock_a_file_recordings_are_decoded_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert len(Recordings(FILES, 16000, tmp_path)[2])
 
 
 def test_other_rates_and_stereo_become_mono_at_the_rate_asked_for(tmp_path: Path) -> None:

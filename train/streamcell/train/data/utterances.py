@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -178,9 +178,13 @@ def _decode(files: list[Path], sample_rate: int, samples: Path, ends: Path, prog
 
 @contextmanager
 def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Wait until nobody else holds the lock file `path`; one that was killed holds it no more."""
+    """Wait until nobody else holds the lock file `path`; one that was killed holds it no more.
+
+    Where the file system knows no locks, nobody waits.
+    """
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
