@@ -1,5 +1,6 @@
 """Augmentation does what it says, measured on the signal."""
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from streamcell.train.data.augment import (
     change_speed,
     colour,
     coloured_noise,
+    gate,
     level,
     limit_band,
     reverberate,
@@ -75,6 +77,28 @@ def test_a_recording_is_coloured_where_the_recipe_asks_for_it() -> None:
     assert np.abs(changed - plain).max() > 0.02
 
 
+@pytest.mark.parametrize(("closed_db", "left"), [(np.inf, 0.0), (20.0, 0.1)])
+def test_a_gate_shuts_where_nobody_speaks_and_leaves_what_is_said(closed_db: float, left: float) -> None:
+    hiss = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * np.float32(1e-3)
+    spoken = np.zeros(16000, np.float32)
+    spoken[4000:8000] = tone(440, 0.25)
+    gated = gate(spoken + hiss, 30, 0.1, closed_db, 16000)
+    assert np.array_equal(gated[2600:9400], (spoken + hiss)[2600:9400])  # 0.1 s before and after
+    for quiet in (slice(0, 2200), slice(9800, 16000)):
+        np.testing.assert_allclose(gated[quiet], np.float32(left) * hiss[quiet], atol=1e-8)
+    assert np.array_equal(gate(spoken + hiss, 60, 0.1, closed_db, 16000), spoken + hiss)  # the hiss is loud enough
+
+
+def test_a_recording_goes_through_a_gate_where_the_recipe_asks_for_it() -> None:
+    kept = AugmentRecipe(speed_share=0, noise_share=0, band_share=0, level_dbfs=(-20, -20), gate_db=(30, 30))
+    asked = msgspec.structs.replace(kept, gate_share=1.0)
+    sound = np.concatenate([tone(300), tone(300) * np.float32(1e-2)])
+    plain, _ = change_recording(sound, [], kept, 16000, np.random.default_rng(1))
+    gated = [change_recording(sound, [], asked, 16000, np.random.default_rng(seed))[0] for seed in range(20)]
+    assert max(level(one[-4000:]) for one in gated) < level(plain[-4000:]) / 5
+    assert 4 < sum(not one[-4000:].any() for one in gated) < 16  # half of all gates leave nothing
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_changed_recording_is_finite_in_range_and_at_the_level_asked_for(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -90,7 +114,10 @@ def test_a_changed_recording_is_finite_in_range_and_at_the_level_asked_for(seed:
 def test_silence_and_single_samples_survive() -> None:
     rng = np.random.default_rng(1)
     for length in (1, 2, 100):
-        for recipe in (AugmentRecipe(), AugmentRecipe(room_share=1.0, colour_share=1.0, band_share=1.0)):
+        for recipe in (
+            AugmentRecipe(),
+            AugmentRecipe(room_share=1.0, gate_share=1.0, colour_share=1.0, band_share=1.0),
+        ):
             for _ in range(20):
                 changed, _ = change_recording(np.zeros(length, np.float32), [], recipe, 16000, rng)
                 assert np.isfinite(changed).all()

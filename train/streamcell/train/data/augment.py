@@ -14,6 +14,9 @@ from streamcell.train.recipes.phonemes import AugmentRecipe
 
 Samples = NDArray[np.float32]
 
+_HOLD = 0.02, 0.2  # s, of a noise gate
+_CLOSED_DB = 15.0, 40.0  # that half of the gates take off; the others leave zeros
+
 
 def change_speed(samples: Samples, factor: float) -> Samples:
     """Return `samples` played `factor` times as fast (pitch rises with it), `[n] -> [n / factor]`."""
@@ -101,12 +104,31 @@ def reverberate(
     return np.fft.irfft(np.fft.rfft(samples, size) * response, size)[: len(samples)].astype(np.float32, copy=False)
 
 
+def gate(samples: Samples, open_db: float, hold: float, closed_db: float, sample_rate: int) -> Samples:
+    """Return `samples` as a noise gate lets them through: softer by `closed_db` (infinite: zero) where nothing is said.
+
+    It is open in each 10 ms whose level is at most `open_db` below the level that the loudest twentieth reaches, and
+    `hold` seconds before and after; its gain changes over 10 ms.
+    """
+    size = sample_rate // 100
+    blocks = np.resize(samples, -(-len(samples) // size) * size).reshape(-1, size) if len(samples) else samples[:, None]
+    levels = np.sqrt(np.square(blocks).mean(axis=1))
+    if not len(levels) or not levels.max():
+        return samples
+    loud = levels > np.quantile(levels, 0.95) * 10 ** (-open_db / 20)
+    reach = round(hold * sample_rate / size)
+    is_open = np.convolve(loud, np.ones(2 * reach + 1), "full")[reach : reach + len(loud)] > 0
+    gains = np.where(is_open, 1.0, 10 ** (-closed_db / 20))
+    middles = np.arange(len(gains)) * size + size / 2
+    return samples * np.interp(np.arange(len(samples)), middles, gains).astype(np.float32)
+
+
 def change_recording(
     samples: Samples, noises: Sequence[Samples], recipe: AugmentRecipe, sample_rate: int, rng: np.random.Generator
 ) -> tuple[Samples, float]:
     """Return a changed copy of one recording and the factor by which it became faster.
 
-    In this order: speed, room, noise, colour, band, level; each drawn from the ranges and shares of `recipe`.
+    In this order: speed, room, noise, gate, colour, band, level; each drawn from the ranges and shares of `recipe`.
     """
     factor = 1.0
     if rng.random() < recipe.speed_share:
@@ -119,6 +141,9 @@ def change_recording(
         clip = int(rng.integers(len(noises) + max(1, len(noises) // 4)))
         noise = noises[clip] if clip < len(noises) else coloured_noise(len(samples), rng)
         samples = add_noise(samples, noise, float(rng.uniform(*recipe.snr_db)), rng)
+    if recipe.gate_share and rng.random() < recipe.gate_share:
+        open_db, hold, closed_db = (float(rng.uniform(*limits)) for limits in (recipe.gate_db, _HOLD, _CLOSED_DB))
+        samples = gate(samples, open_db, hold, np.inf if rng.random() < 0.5 else closed_db, sample_rate)
     if recipe.colour_share and rng.random() < recipe.colour_share:
         samples = colour(samples, recipe.colour_db, sample_rate, rng)
     if rng.random() < recipe.band_share:
