@@ -30,6 +30,7 @@ SHORT = {
     "samples/phonemes/seventh.toml": PHONEMES,
     "samples/phonemes/eighth.toml": PHONEMES,
     "samples/phonemes/ninth.toml": PHONEMES,
+    "samples/phonemes/tenth.toml": PHONEMES,
     "samples/activity/simulated.toml": {"updates": 20, "warmup": 5, "validate_every": 10},
 }
 
