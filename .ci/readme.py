@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PHONEMES = {"lanes": 2, "chunk_steps": 32, "updates": 6, "warmup": 2, "validate_every": 3}
+SIMULATED = {"updates": 20, "warmup": 5, "validate_every": 10}  # needs no corpus
 SHORT = {
     "samples/phonemes/recipe.toml": {**PHONEMES, "frame_updates": 3},
     "samples/phonemes/second.toml": PHONEMES,
@@ -31,7 +32,7 @@ SHORT = {
     "samples/phonemes/eighth.toml": PHONEMES,
     "samples/phonemes/ninth.toml": PHONEMES,
     "samples/phonemes/tenth.toml": PHONEMES,
-    "samples/activity/simulated.toml": {"updates": 20, "warmup": 5, "validate_every": 10},
+    "samples/activity/simulated.toml": SIMULATED,
 }
 
 
@@ -103,9 +104,9 @@ def tour() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder, data = Path(scratch) / "clone", Path(scratch) / "data"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
-        recipe = folder / "samples/phonemes/sixth.toml"  # names every corpus
-        miniature(recipe, data, recipe.parent)
         for name, schedule in SHORT.items():
+            if schedule is not SIMULATED:
+                miniature(folder / name, data, folder / "samples/phonemes")
             shorten(folder / name, schedule)
         env = {**os.environ, "DATA": str(data)}
         for language, block in blocks()[2:]:
