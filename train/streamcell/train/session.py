@@ -51,8 +51,9 @@ class Session:
         start: run folder whose best weights this run begins with; None draws them.
 
     Raises:
-        StreamcellError: data missing; `out` holds a run and `resume` is false; it holds a run of another recipe or of
-            other data; `start` holds no run or another network; memory ran out.
+        StreamcellError: data missing, or changed while one process after the other read them; `out` holds a run and
+            `resume` is false; it holds a run of another recipe or of other data; `start` holds no run or another
+            network; memory ran out.
     """
 
     def __init__(
