@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PHONEMES = {"lanes": 2, "chunk_steps": 32, "updates": 6, "warmup": 2, "validate_every": 3}
-SIMULATED = {"updates": 20, "warmup": 5, "validate_every": 10}  # needs no corpus
+SIMULATED = {"updates": 20, "warmup": 5, "validate_every": 10}
 SHORT = {
     "samples/phonemes/recipe.toml": {**PHONEMES, "frame_updates": 3},
     "samples/phonemes/second.toml": PHONEMES,
@@ -105,7 +105,7 @@ def tour() -> None:
         folder, data = Path(scratch) / "clone", Path(scratch) / "data"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
         for name, schedule in SHORT.items():
-            if schedule is not SIMULATED:
+            if name.startswith("samples/phonemes/"):
                 miniature(folder / name, data, folder / "samples/phonemes")
             shorten(folder / name, schedule)
         env = {**os.environ, "DATA": str(data)}

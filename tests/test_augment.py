@@ -1,10 +1,14 @@
 """Augmentation does what it says, measured on the signal."""
 
+import sys
+
 import msgspec
 import numpy as np
 import pytest
 import torch
 
+from helpers import SAMPLES
+from streamcell.runtime.errors import MissingExtraError
 from streamcell.train.data.augment import (
     Samples,
     SpecAugment,
@@ -17,8 +21,10 @@ from streamcell.train.data.augment import (
     level,
     limit_band,
     reverberate,
+    suppress_noise,
     warp_mels,
 )
+from streamcell.train.data.utterances import read_audio, to_float
 from streamcell.train.recipe import AugmentRecipe
 
 
@@ -99,6 +105,42 @@ def test_a_recording_goes_through_a_gate_where_the_recipe_asks_for_it() -> None:
     assert 4 < sum(not one[-4000:].any() for one in gated) < 16  # half of all gates leave nothing
 
 
+@pytest.mark.parametrize(("strength", "most_db"), [(1, 6), (2, 12), (3, 18), (4, 21)])
+def test_suppression_takes_off_noise_and_leaves_speech_in_its_place(strength: int, most_db: float) -> None:
+    spoken = to_float(read_audio(SAMPLES / "learner.flac", 16000))
+    rng = np.random.default_rng(0)
+    noisy = add_noise(spoken, rng.standard_normal(50000).astype(np.float32), 20, rng)
+    left = suppress_noise(noisy, strength, 0)
+    assert left.shape == noisy.shape
+    levels = np.array([level(block) for block in np.resize(spoken, (len(spoken) // 160, 160))]).repeat(160)
+    said = np.flatnonzero(levels > 0.3 * levels.max())
+    quiet = np.flatnonzero(levels < 0.005 * levels.max())
+    quiet = quiet[quiet > 16000]  # by then it knows the noise
+    assert 20 * np.log10(level(noisy[quiet]) / level(left[quiet])) == pytest.approx(most_db, abs=1.5)
+    assert 20 * np.log10(level(noisy[said]) / level(left[said])) == pytest.approx(0, abs=2)
+    fitting = [float(np.dot(np.roll(left, shift), spoken)) for shift in range(-160, 161)]
+    assert abs(int(np.argmax(fitting)) - 160) <= 2  # samples
+
+
+def test_suppression_with_gain_makes_soft_speech_louder_and_what_is_above_full_scale_is_not_clipped() -> None:
+    spoken = to_float(read_audio(SAMPLES / "learner.flac", 16000))
+    soft = spoken * np.float32(0.02)
+    assert level(suppress_noise(soft, 1, 5)) > 1.8 * level(suppress_noise(soft, 1, 0))
+    np.testing.assert_allclose(suppress_noise(spoken * 90, 2, 0), suppress_noise(spoken * 50, 2, 0), atol=2e-3)
+
+
+def test_a_recording_is_suppressed_where_the_recipe_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = AugmentRecipe(speed_share=0, noise_share=0, band_share=0, level_dbfs=(-20, -20))
+    asked = msgspec.structs.replace(kept, suppress_share=0.5)
+    hiss = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * np.float32(0.01)
+    plain, _ = change_recording(hiss, [], kept, 16000, np.random.default_rng(1))
+    changed = [change_recording(hiss, [], asked, 16000, np.random.default_rng(seed))[0] for seed in range(20)]
+    assert 4 < sum(not np.array_equal(one, plain) for one in changed) < 16
+    monkeypatch.setitem(sys.modules, "webrtc_noise_gain", None)
+    with pytest.raises(MissingExtraError, match=r"webrtc-noise-gain is needed .*streamcell\[train\]"):
+        suppress_noise(hiss, 1, 0)
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_changed_recording_is_finite_in_range_and_at_the_level_asked_for(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -116,7 +158,7 @@ def test_silence_and_single_samples_survive() -> None:
     for length in (1, 2, 100):
         for recipe in (
             AugmentRecipe(),
-            AugmentRecipe(room_share=1.0, gate_share=1.0, colour_share=1.0, band_share=1.0),
+            AugmentRecipe(room_share=1.0, suppress_share=1.0, gate_share=1.0, colour_share=1.0, band_share=1.0),
         ):
             for _ in range(20):
                 changed, _ = change_recording(np.zeros(length, np.float32), [], recipe, 16000, rng)

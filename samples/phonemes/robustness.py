@@ -15,6 +15,7 @@ level.
   same folder at once, which training never hears as noise.
 - Rooms: simulated by mirror sources (Allen and Berkley, 1979) in a box whose walls are all alike; the small one is
   4 x 3 x 2.5 m with 0.3 s of reverberation and the speaker 1 m away, the large one 10 x 8 x 3.5 m, 0.8 s and 4 m.
+- Noise suppression: WebRTC's, as in most browsers, at its second highest strength, without automatic gain.
 - Noise gate: digital silence wherever it is 30 dB softer than in its loudest twentieth, as in many calls and browsers.
 - Telephone: 300 to 3400 Hz, 8 kHz, mu-law (G.711).
 - Codecs: through libsndfile; kbit/s as the files came out.
@@ -40,7 +41,7 @@ from numpy.typing import NDArray
 
 from streamcell.runtime import Model
 from streamcell.runtime.transcribe import transcribe_file
-from streamcell.train.data.augment import Samples, add_noise, gate, level, limit_band
+from streamcell.train.data.augment import Samples, add_noise, gate, level, limit_band, suppress_noise
 from streamcell.train.data.corpora import load_noises
 from streamcell.train.data.utterances import Utterance, read_audio, to_float
 from streamcell.train.phone_scoring import Pair, choose, interval, pair, percent, total
@@ -112,6 +113,11 @@ def in_room(samples: Samples, _number: int, _random: np.random.Generator, respon
     return kept * np.float32(level(samples) / level(kept))
 
 
+def suppressed(samples: Samples, _number: int, _random: np.random.Generator) -> Samples:
+    """Suppress noise as a browser does."""
+    return suppress_noise(samples, 3, 0)
+
+
 def gated(samples: Samples, _number: int, _random: np.random.Generator) -> Samples:
     """Leave nothing where nobody speaks."""
     return gate(samples, 30, 0.05, np.inf, RATE)
@@ -159,6 +165,7 @@ def conditions(noises: Sequence[Samples], voices: Sequence[Samples]) -> Iterator
     large = room((10, 8, 3.5), (2.5, 3.0, 1.6), (6.1, 4.7, 1.2), 0.8)
     yield Condition("room", "small room, 1 m", partial(in_room, response=small))
     yield Condition("room", "large room, 4 m", partial(in_room, response=large))
+    yield Condition("suppression", "noise suppression", suppressed)
     yield Condition("gate", "noise gate", gated)
     yield Condition("telephone", "telephone", on_telephone, 8000, {"format": "WAV", "subtype": "ULAW"})
     for rate in (8000, 44100, 48000):
@@ -230,7 +237,7 @@ def main() -> None:
     parser.add_argument("--noise", type=Path, help="folder of noise; without it that part is left out")
     parser.add_argument("--recipe", type=Path, help="hear only the speakers that this recipe holds out")
     parser.add_argument("--utterances", type=int, help="so many of each folder (default: all)")
-    parser.add_argument("--only", nargs="*", help="groups: loudness noise voices room gate telephone rate codec")
+    parser.add_argument("--only", nargs="*", help="groups: loudness noise voices room suppression gate telephone ...")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="write the figures into this JSON file")
     parser.add_argument("--picture", type=Path, help="draw them into this PNG file")

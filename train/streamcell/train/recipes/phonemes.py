@@ -50,10 +50,11 @@ class AugmentRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often (`*_share`, 0 to 1) and how strongly a recording is changed before it is heard.
 
     `room_s` is how long a room's echo takes to lose 60 dB, `room_direct_db` by how much the direct sound is louder than
-    it. A noise gate, as calls and browsers have it, is open where somebody speaks, down to `gate_db` below loud speech;
-    what it lets through else is soft or nothing at all. `colour_db` is how much a microphone adds to a frequency or
-    takes off it at most. `mel_warp` is by how much the mel axis is stretched at most, to both sides, as if by another
-    throat (0.1: 10%).
+    it. `suppress_share` is how often noise is suppressed as browsers do, by WebRTC, in half of the cases with automatic
+    gain. A noise gate, as calls and browsers have it, is open where somebody speaks, down to `gate_db` below loud
+    speech; what it lets through else is soft or nothing at all. `colour_db` is how much a microphone adds to a
+    frequency or takes off it at most. `mel_warp` is by how much the mel axis is stretched at most, to both sides, as if
+    by another throat (0.1: 10%).
     """
 
     speed: tuple[PositiveFloat, PositiveFloat] = (0.9, 1.1)
@@ -64,6 +65,7 @@ class AugmentRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     room_direct_db: tuple[float, float] = (-6.0, 10.0)
     noise_share: Share = 0.5
     snr_db: tuple[float, float] = (0.0, 30.0)
+    suppress_share: Share = 0.0
     gate_share: Share = 0.0
     gate_db: tuple[float, float] = (25.0, 45.0)
     colour_share: Share = 0.0
