@@ -16,7 +16,7 @@ __all__ = ["Stepper"]
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """Buffers of calls of one number of steps, and their bindings: from either set of states into the other."""
+    """Buffers of calls of one number of steps, and their bindings, made when first needed."""
 
     x: NDArray[np.float32]
     outputs: dict[str, NDArray[np.float32]]
@@ -24,7 +24,8 @@ class _Call:
     """The first stream's samples."""
     values: NDArray[np.float32]
     """The first stream's first output."""
-    bindings: tuple[ort.IOBinding, ort.IOBinding]
+    bindings: dict[int, ort.IOBinding]
+    """By the side of the states that they read; they write the other side's."""
 
 
 class Stepper:
@@ -59,6 +60,7 @@ class Stepper:
             {spec.input: np.moveaxis(states[spec.input], spec.batch_axis, 0) for spec in self._specs}
             for states in self._states
         )
+        self._wrapped = tuple({name: _wrapped(array) for name, array in states.items()} for states in self._states)
         self._batch, self._initial, self._side = batch, initial, 0
         self._samples, self._first = model.manifest.input.samples_per_step, model.manifest.outputs[0].name
         self._calls: dict[int, _Call] = {}
@@ -149,8 +151,7 @@ class Stepper:
         outputs = {
             output.name: np.zeros((self._batch, steps, len(output.labels)), np.float32) for output in manifest.outputs
         }
-        bindings = self._binding(x, outputs, 0), self._binding(x, outputs, 1)
-        call = _Call(x, outputs, x[0], outputs[self._first][0], bindings)
+        call = _Call(x, outputs, x[0], outputs[self._first][0], {})
         if warm:
             self._answer(call)  # the current state is only read
         self._calls[steps] = call
@@ -163,22 +164,26 @@ class Stepper:
 
     def _answer(self, call: _Call) -> None:
         """Run the model from the current states into the others."""
+        binding = call.bindings.get(self._side) or self._binding(call)
         try:
-            self._session.run_with_iobinding(call.bindings[self._side])
+            self._session.run_with_iobinding(binding)
         except ORT_ERRORS as error:
             raise ModelError(f"the model failed on {len(call.values)} steps: {error}") from error
 
-    def _binding(self, x: NDArray[np.float32], outputs: dict[str, NDArray[np.float32]], side: int) -> ort.IOBinding:
+    def _binding(self, call: _Call) -> ort.IOBinding:
+        """Make the binding that reads the current states."""
         binding = self._session.io_binding()
-        binding.bind_ortvalue_input(self._model.manifest.input.name, _bound(x))
+        binding.bind_ortvalue_input(self._model.manifest.input.name, _wrapped(call.x))
+        reads, writes = self._wrapped[self._side], self._wrapped[1 - self._side]
         for spec in self._specs:
-            binding.bind_ortvalue_input(spec.input, _bound(self._states[side][spec.input]))
-            binding.bind_ortvalue_output(spec.output, _bound(self._states[1 - side][spec.input]))
-        for name, array in outputs.items():
-            binding.bind_ortvalue_output(name, _bound(array))
+            binding.bind_ortvalue_input(spec.input, reads[spec.input])
+            binding.bind_ortvalue_output(spec.output, writes[spec.input])
+        for name, array in call.outputs.items():
+            binding.bind_ortvalue_output(name, _wrapped(array))
+        call.bindings[self._side] = binding
         return binding
 
 
-def _bound(array: NDArray[Any]) -> ort.OrtValue:
+def _wrapped(array: NDArray[Any]) -> ort.OrtValue:
     """Return a view of ``array`` for ONNX Runtime; on the CPU it shares the memory."""
     return ort.OrtValue.ortvalue_from_numpy(array)
