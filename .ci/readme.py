@@ -32,6 +32,7 @@ SHORT = {
     "samples/phonemes/eighth.toml": PHONEMES,
     "samples/phonemes/ninth.toml": PHONEMES,
     "samples/phonemes/tenth.toml": PHONEMES,
+    "samples/phonemes/eleventh.toml": PHONEMES,
     "samples/activity/simulated.toml": SIMULATED,
 }
 

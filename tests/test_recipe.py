@@ -20,7 +20,8 @@ def test_labels_are_blank_silence_and_39_phones() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["recipe", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
+    "name",
+    ["recipe", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh"],
 )
 def test_the_shipped_recipes_are_read_and_name_no_evaluation_data(name: str) -> None:
     recipe, text = read_recipe(SAMPLES / f"{name}.toml")

@@ -189,5 +189,5 @@ def test_the_model_that_comes_along_holds_its_recipe(tmp_path: Path, capsys: pyt
     assert main(["unpack", "phonemes-en", "--out", str(tmp_path / "run")]) == 0
     assert "written into the file later: calibration" in capsys.readouterr().out
     best = load_best(tmp_path / "run")
-    assert best.text == (SAMPLES / "tenth.toml").read_text(encoding="utf-8")
-    assert best.figures["average"] == "0.3 later + 0.7 tenth"
+    assert best.text == (SAMPLES / "eleventh.toml").read_text(encoding="utf-8")
+    assert best.figures["average"] == "0.5 final + 0.5 eleventh"
