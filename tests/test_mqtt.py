@@ -199,9 +199,10 @@ def test_the_broker_goes_away_and_comes_back(new_broker: NewBroker) -> None:
 
 def test_what_is_not_read_is_dropped_and_told(broker: Broker, sender: Sender) -> None:
     with Mqtt(broker.url, CHANNELS, queue_size=5) as source:
-        sender.send(*(b"%d,1,2,3" % row for row in range(5)))
+        sender.send(*(b"%d,1,2,3" % row for row in range(6)))
+        until(lambda: source.dropped == 1)  # so the five before it are here
         time.sleep(0.3)
-        sender.send(*(b"%d,1,2,3" % row for row in range(5, 12)))
+        sender.send(*(b"%d,1,2,3" % row for row in range(6, 12)))
         until(lambda: source.dropped == 7)
         before = take(source, 5)
         sender.send(b"12,1,2,3", b"13,1,2,3")
